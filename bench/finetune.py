@@ -82,13 +82,14 @@ def parts(rows, size):
 
 
 @torch.inference_mode()
-def class_probabilities(model, rows, args):
+def probabilities(model, rows, args):
+    """For each row the probabilities of the classes; of a tagger, those at each of its tokens."""
     found = [None] * len(rows)
     for places, part in parts(rows, args.batch_size):
         batch = padded(part, args.device)
         batch.pop("labels")
-        for i, row in zip(places, model(**batch).logits.double().softmax(-1).tolist()):
-            found[i] = row
+        for i, row, values in zip(places, part, model(**batch).logits.double().softmax(-1)):
+            found[i] = (values if values.dim() == 1 else values[: len(row["input_ids"])]).tolist()
     return found
 
 
@@ -121,18 +122,6 @@ def log_likelihoods(model, rows, classes, args):
         for row, value in zip(part, chosen.sum(1).tolist()):
             i, c = row["place"]
             found[i][c] = value
-    return found
-
-
-@torch.inference_mode()
-def tag_probabilities(model, rows, args):
-    """For each row the probabilities at each of its tokens."""
-    found = [None] * len(rows)
-    for places, part in parts(rows, args.batch_size):
-        batch = padded(part, args.device)
-        batch.pop("labels")
-        for i, row, values in zip(places, part, model(**batch).logits.double().softmax(-1)):
-            found[i] = values[: len(row["input_ids"])].tolist()
     return found
 
 
@@ -198,7 +187,7 @@ class Scorer:
         if self.is_tagger:
             return self.score_tags(model)
         if not self.is_causal:
-            found = class_probabilities(model, self.rows, self.args)
+            found = probabilities(model, self.rows, self.args)
             loss = -sum(math.log(max(row[c], 1e-300)) for row, c in zip(found, self.expected)) / len(found)
             best = [row.index(max(row)) for row in found]
             predicted = [
@@ -216,7 +205,7 @@ class Scorer:
 
     def score_tags(self, model):
         found, loss, count = [], 0.0, 0
-        for row, wanted, values in zip(self.rows, self.tags, tag_probabilities(model, self.rows, self.args)):
+        for row, wanted, values in zip(self.rows, self.tags, probabilities(model, self.rows, self.args)):
             # A word that was cut off has no tag.
             tags = [None] * len(wanted)
             for word, label, value in zip(row["words"], row["labels"], values):

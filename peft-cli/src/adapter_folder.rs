@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, Result, Task,
     adapter::{config_sum, foreign, own_file},
+    formats::read,
 };
 
 use crate::{
@@ -49,7 +50,32 @@ pub fn load(dir: &Path, task: Option<Task>) -> Result<Adapter> {
             dir.join(own_file::file_of(dir)).display()
         ));
     }
+    note_no_task(&adapter, dir, task)?;
     Ok(adapter)
+}
+
+/// Tells of an adapter of PEFT's whose virtual tokens PEFT leaves out: its class for an adapter without a task computes with
+/// the base model alone.
+fn note_no_task(adapter: &Adapter, dir: &Path, task: Option<Task>) -> Result<()> {
+    let config = &adapter.config;
+    let file = dir.join(Adapter::CONFIG);
+    // Names of tasks that are not known here are tasks for PEFT.
+    if config.own.method.is_none()
+        && config.task.is_none()
+        && config.num_virtual_tokens > 0
+        && read::json(&file)?["task_type"].is_null()
+    {
+        let (named, used) = match task {
+            Some(task) => (task.peft_name(), format!(" for {task}")),
+            None => ("TASK", String::new()),
+        };
+        output::note(format!(
+            "note: {} has no task_type, and so PEFT leaves its virtual tokens out; here they are used{used}. To have them in \
+             both, write \"task_type\": \"{named}\" into it",
+            file.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a folder holds what this program saves beside an adapter's config.

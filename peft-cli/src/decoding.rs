@@ -43,6 +43,7 @@ pub fn settle(
     if flags.stop.iter().any(String::is_empty) {
         return Err(Error::setting("--stop", "found an empty text"));
     }
+    end.check(base.model.spec().vocab_size)?;
     let file = GenerationDefaults::of(base)?;
     let mut taken = Taken::default();
     let mut config = lengths(flags, base, &file, &mut taken)?

@@ -31,7 +31,7 @@ use crate::{
     output::{is_read, is_same_file},
     predictions::Format,
     screen::memory,
-    session::{Session, UseArgs},
+    session::{Session, UseArgs, numbers},
     settings::{Settings, file},
     shots::{Shot, ShotArgs},
     tasks::layer,
@@ -230,7 +230,7 @@ impl Evaluated<'_> {
                 out: None,
                 ..run.settings_in_full()
             };
-            let result = RunResult {
+            let mut result = RunResult {
                 step: run.steps,
                 last_step: run.steps,
                 total_steps: run.total_steps,
@@ -242,6 +242,11 @@ impl Evaluated<'_> {
                 evaluation: self.asked.clone(),
                 ..result
             };
+            // Its scores are those of the numbers here. How it was trained stands among the settings, under the plain names.
+            let adapter = self.session.adapter.iter();
+            for (name, _, now) in adapter.flat_map(|one| numbers::differing(one, self.model)) {
+                result.evaluation.insert(format!("scored_{name}"), now.into());
+            }
             return Ok((settings, result));
         }
         let adapter = self.session.adapter.as_ref();

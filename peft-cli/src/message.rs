@@ -30,6 +30,13 @@ pub fn of_library(error: &Error) -> String {
         Error::Setting { setting, message } => {
             format!("{}: {}", flag(setting), with_flags(message))
         }
+        Error::Read { path, source }
+            if source.kind() == ErrorKind::NotFound && path == Path::new("-") =>
+        {
+            format!(
+                "{error}; - stands for standard input where rows are read, not here: give a file"
+            )
+        }
         Error::Read { path, source } if source.kind() == ErrorKind::NotFound => {
             let meant = nearest_path(path);
             format!("{error}{}", did_you_mean(meant.as_deref().map(Path::display)))

@@ -122,6 +122,21 @@ pub fn check_output(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Re
     atomic::check_writable(output)
 }
 
+/// Refuses what stands for standard output in place of a folder for results.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming `flag`.
+pub fn check_folder(flag: &str, folder: &Path) -> Result<()> {
+    match is_stdout(folder) {
+        true => {
+            let message = "found -, standard output, where a folder is written: give a folder (./- is one of that name)";
+            Err(Error::setting(flag, message))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Whether a file is among those that a name of data files stands for.
 pub fn is_read(file: &Path, input: &Path) -> bool {
     // A name that stands for none is told when it is opened.
@@ -278,6 +293,17 @@ mod tests {
             ["runs/a-1.2", "'a b'", r"'it'\''s'"]
         );
         assert_eq!([of("$x"), of("")], ["'$x'", "''"]);
+    }
+
+    #[test]
+    fn no_folder_is_called_as_standard_output() {
+        let said =
+            |name: &str| check_folder("--out", Path::new(name)).map_err(|error| error.to_string());
+        assert!(
+            said("-")
+                .is_err_and(|said| said.starts_with("--out: found -, ") && said.contains("./-"))
+        );
+        assert!(["./-", "a/-", "--", "out"].into_iter().all(|name| said(name).is_ok()));
     }
 
     #[test]

@@ -80,10 +80,10 @@ impl ModelConfig {
         fields
     }
 
-    /// With this `model_type`, which the file lacks.
-    pub(crate) fn with_model_type(mut self, model_type: &str) -> Self {
+    /// With this value of a key, which the file lacks.
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         if let Some(fields) = self.fields.as_object_mut() {
-            fields.insert("model_type".into(), model_type.into());
+            fields.insert(key.into(), value.into());
         }
         self
     }

@@ -111,8 +111,14 @@ pub fn random_model(
     options: LoadOptions,
 ) -> Result<Loaded> {
     let config = ModelConfig::from_value(config(family, shape), Path::new("(random)/config.json"))?;
-    // T5 does not scale attention scores: larger weights would make its softmax magnify rounding errors.
-    let std = if matches!(family, Family::T5 | Family::T5Gated) { 0.2 } else { 0.4 };
+    let std = match family {
+        // It does not scale attention scores: larger weights would make its softmax magnify rounding errors.
+        Family::T5 | Family::T5Gated => 0.2,
+        // It is so many times as wide, and its scores would be as many times as large: a softmax with two scores of nearly equal
+        // size would magnify rounding a thousandfold.
+        Family::Bart => 0.4 / ((shape.kv_heads + 1) as f64).sqrt(),
+        _ => 0.4,
+    };
     build_with(config, Weights::random(seed, std, device, dtype), options)
 }
 

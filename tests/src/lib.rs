@@ -4,16 +4,18 @@
 //! |---|---|
 //! | `inputs` | where files are: [`vectors`], and the real models and data of [`shared`], [`minilm`] and [`smollm2`], built examples |
 //! | `family`, `random_model` | small random models of each [`Family`] |
-//! | `values` | [`random_values`] |
+//! | `values` | [`random_values`], and how far [`numbers`] are from others: [`relative`] |
 //! | [`strategies`] | what property tests draw |
 //! | [`virtual_tokens`] | random prompts and prefixes, and prompts made of real tokens |
 //! | [`leaves`] | virtual tokens whose gradients a test reads |
+//! | [`passes`] | a pass of rows through a random model and back |
 //! | [`g2p`] | words and their pronunciation as rows of token ids |
 
 mod family;
 pub mod g2p;
 mod inputs;
 pub mod leaves;
+pub mod passes;
 mod random_model;
 pub mod strategies;
 mod values;
@@ -22,4 +24,4 @@ pub mod virtual_tokens;
 pub use family::{FAMILIES, Family};
 pub use inputs::{example, minilm, shared, smollm2, vectors};
 pub use random_model::{Shape, VOCAB, device, random_model, random_model_on, random_model_with};
-pub use values::random_values;
+pub use values::{numbers, random_values, relative};

@@ -2,15 +2,24 @@
 //! exit code, name the place on stderr (file, line, key, tensor or flag; what was found and what was
 //! expected), print nothing on stdout, and leave every file as it was.
 //!
-//! The cases stand in the files `model`, `adapter`, `data`, `settings` and `output`, by what is wrong;
-//! `fixture` lays out their folders.
+//! The cases stand in files by what is wrong: `model`, `adapter`, `usage`, `tasks`, `methods`, `settings`, `output`, and of rows
+//! `files`, `fields`, `labels`, `tokens`, `tokenizers`, `conversations` and `questions`. `fixture` lays out their folders.
 
 mod adapter;
-mod data;
+mod conversations;
+mod fields;
+mod files;
 mod fixture;
+mod labels;
+mod methods;
 mod model;
 mod output;
+mod questions;
 mod settings;
+mod tasks;
+mod tokenizers;
+mod tokens;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -147,7 +156,22 @@ fn check(case: &Case) -> String {
 
 #[test]
 fn bad_input_is_told_and_leaves_nothing_behind() {
-    let groups = [model::CASES, adapter::CASES, data::CASES, settings::CASES, output::CASES];
+    let groups = [
+        model::CASES,
+        adapter::CASES,
+        usage::CASES,
+        tasks::CASES,
+        methods::CASES,
+        settings::CASES,
+        output::CASES,
+        files::CASES,
+        fields::CASES,
+        labels::CASES,
+        tokens::CASES,
+        tokenizers::CASES,
+        conversations::CASES,
+        questions::CASES,
+    ];
     let all: Vec<&Case> = groups.into_iter().flatten().collect();
     let mut names: Vec<&str> = all.iter().map(|case| case.name).collect();
     names.sort_unstable();

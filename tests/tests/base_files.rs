@@ -9,17 +9,14 @@ use std::{
 use peft_core::Adapter;
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{copy_model, peft, root, succeed};
 
 const TOKENIZER_FILE: &str = "special_tokens_map.json";
 
-/// A copy of a tiny GPT-2, as `model`.
+/// A copy of a tiny GPT-2 with a file of a tokenizer, as `model`.
 fn model(dir: &Path) -> PathBuf {
-    let (from, to) = (root().join(tiny_model("gpt2")), dir.join("model"));
-    fs::create_dir(&to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(from.join(file), to.join(file)).unwrap();
-    }
+    let to = dir.join("model");
+    copy_model("gpt2", &to);
     fs::write(to.join(TOKENIZER_FILE), "{}").unwrap();
     to
 }
@@ -32,8 +29,8 @@ fn set(model: &Path, key: &str, value: Value) {
     fs::write(path, config.to_string()).unwrap();
 }
 
-/// A run of a prompt on `model`, in `out`.
-fn train(dir: &Path, flags: &[&str]) -> Command {
+/// A run of a prompt on `model`.
+pub fn train(dir: &Path, flags: &[&str]) -> Command {
     let rows = root().join("tests/vectors/training/gpt2-prompt/rows.jsonl");
     let mut command = peft(dir);
     command.args(["train", "--model=model", "--method=prompt", "--task=causal-lm"]);

@@ -1,25 +1,14 @@
 //! A bit of a base model that has changed since its adapter was trained, where no fingerprint of parts of it shows that.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use peft_core::{Adapter, formats::safetensors_file};
 use peft_tests::device;
 
-use crate::support::{peft, root, succeed, tiny_model};
-
-/// A copy of a tiny GPT-2.
-fn model(dir: &Path) -> PathBuf {
-    let (from, to) = (root().join(tiny_model("gpt2")), dir.join("model"));
-    fs::create_dir(&to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(from.join(file), to.join(file)).unwrap();
-    }
-    to
-}
+use crate::{
+    base_files::train,
+    support::{copy_model, peft, succeed},
+};
 
 /// Changes the lowest bit of the first number of the largest tensor.
 fn flip(model: &Path) {
@@ -33,15 +22,6 @@ fn flip(model: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A run of a prompt on `model`.
-fn train(dir: &Path, flags: &[&str]) -> Command {
-    let rows = root().join("tests/vectors/training/gpt2-prompt/rows.jsonl");
-    let mut command = peft(dir);
-    command.args(["train", "--model=model", "--method=prompt", "--task=causal-lm"]);
-    command.args(["--batch-size=2", "--checkpoint-every=2"]).args(flags).arg("--train").arg(rows);
-    command
-}
-
 fn generate(dir: &Path, flags: &[&str]) -> Command {
     let mut command = peft(dir);
     command.args(["generate", "--model=model", "--adapter=out", "--input=rows.jsonl"]);
@@ -53,7 +33,8 @@ fn generate(dir: &Path, flags: &[&str]) -> Command {
 fn a_changed_bit_of_the_base_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let base = model(dir);
+    let base = dir.join("model");
+    copy_model("gpt2", &base);
     fs::write(dir.join("rows.jsonl"), "{\"input_ids\": [3, 4, 5], \"labels\": [3, 4, 5]}\n")
         .unwrap();
     succeed(&mut train(dir, &["--num-virtual-tokens=2", "--steps=4", "--out=out"]));

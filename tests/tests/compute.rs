@@ -4,23 +4,24 @@
 
 use std::{fs, path::Path, process::Command};
 
-use burn::tensor::{DType, Device, TensorData};
-use peft_core::{PaddingSide, TokenBatch, Topology};
+use burn::tensor::{DType, Device};
 use peft_models::{Compute, LoadOptions, WeightFormat, kernels};
 use peft_tests::{
     Family, Shape,
-    leaves::{Kind, Leaves},
-    random_model_with,
+    leaves::Kind,
+    numbers,
+    passes::{KINDS, Pass, ROWS, families},
+    random_model_with, relative,
 };
 use rayon::ThreadPoolBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::{
+    less_memory::{self, loss, write_rows},
+    support::{peft, root, succeed, tiny_model},
+};
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 16, positions: 64 };
-const P: usize = 3;
-const ROWS: [&[u32]; 3] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12]];
-const DECODER_ROWS: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
 
 const IN_BF16: LoadOptions =
     LoadOptions { recompute: false, weights: WeightFormat::Auto, compute: Compute::Bf16 };
@@ -34,46 +35,9 @@ fn is_possible() -> bool {
     missing.is_none()
 }
 
-/// Hidden states, the loss of a language model, and the gradient of every leaf.
-fn pass(family: Family, kind: Kind, options: LoadOptions) -> Vec<TensorData> {
-    let loaded = random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, options);
-    let model = loaded.model.as_ref();
-    let mut batch = TokenBatch::new(&ROWS, PaddingSide::Right);
-    if model.spec().topology == Topology::EncoderDecoder {
-        batch = batch.with_decoder(TokenBatch::new(&DECODER_ROWS, PaddingSide::Right));
-    }
-    let mut leaves = Leaves::new(Device::flex().autodiff(), DType::F32);
-    let virtual_tokens = leaves.virtual_tokens(model, kind, P);
-    let hidden = model.forward(&batch, &virtual_tokens).unwrap().tokens;
-    let mut found = vec![hidden.clone().inner().into_data()];
-    let mut loss = (hidden.clone() * hidden.clone().add_scalar(1.0).square()).mean();
-    if model.has_lm_head() {
-        let [b, t, h] = hidden.dims();
-        let targets: Vec<usize> = (0..b * t).map(|at| at * 5 % 23).collect();
-        let of_model = model.lm_cross_entropy(hidden.reshape([b * t, h]), &targets, 0.1).unwrap();
-        found.push(of_model.clone().inner().into_data());
-        loss = loss + of_model;
-    }
-    found.extend(leaves.gradients(&loss.backward()));
-    found
+fn pass(family: Family, kind: Kind, options: LoadOptions) -> Pass {
+    Pass::of(&random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, options), kind)
 }
-
-/// The length of the difference over that of what is expected, of several tensors together.
-fn relative(found: &[TensorData], expected: &[TensorData]) -> f64 {
-    let values = |tensors: &[TensorData]| -> Vec<f64> {
-        tensors.iter().flat_map(|tensor| tensor.iter::<f64>().collect::<Vec<_>>()).collect()
-    };
-    let (found, expected) = (values(found), values(expected));
-    assert_eq!(found.len(), expected.len());
-    let off: f64 = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum();
-    (off / expected.iter().map(|x| x * x).sum::<f64>()).sqrt()
-}
-
-fn families() -> impl Iterator<Item = Family> {
-    Family::ALL.into_iter().chain(Family::ENCODER_DECODER)
-}
-
-const KINDS: [Kind; 3] = [Kind::Prompt(1), Kind::Prefix(ROWS.len()), Kind::LastLayer];
 
 /// Values have 8 bits: one that is rounded is off by up to 1 in 512. How much that matters depends on the model: the
 /// random weights are large, and a softmax magnifies what is off, most where scores are not scaled, as T5's. So what
@@ -92,10 +56,13 @@ fn numbers_are_near_those_of_f32() {
             let found = of(IN_BF16);
             let weights = of(LoadOptions { weights: WeightFormat::Bf16, ..LoadOptions::default() });
             // Hidden states and the loss, then gradients.
-            let outputs = exact.iter().filter(|data| data.shape().num_elements() == 1).count() + 1;
-            for (which, part) in [0..outputs, outputs..exact.len()].into_iter().enumerate() {
-                let off = relative(&found[part.clone()], &exact[part.clone()]);
-                let measure = relative(&weights[part.clone()], &exact[part]);
+            let parts = |pass: &Pass| {
+                [numbers([&pass.hidden].into_iter().chain(&pass.loss)), numbers(&pass.gradients)]
+            };
+            let (exact, found, weights) = (parts(&exact), parts(&found), parts(&weights));
+            for which in 0..2 {
+                let off = relative(&found[which], &exact[which]);
+                let measure = relative(&weights[which], &exact[which]);
                 println!("{family:?} {kind:?} {which}: {off:.4}, of weights alone {measure:.4}");
                 largest[which] = largest[which].max(off / measure);
                 let name = ["outputs", "gradients"][which];
@@ -144,38 +111,8 @@ fn models_in_other_types_refuse_it() {
     assert!(!is_possible() || error.contains("F64"), "{error}");
 }
 
-/// Rows of 1 to 12 tokens, each of which is a target.
-fn write_rows(path: &Path) {
-    let rows: String = (0..40u32)
-        .map(|row| {
-            let ids: Vec<u32> = (0..1 + row % 12).map(|i| (row * 5 + i * 3) % 20 + 1).collect();
-            format!("{}\n", json!({ "input_ids": ids, "labels": ids }))
-        })
-        .collect();
-    fs::write(path, rows).unwrap();
-}
-
 fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
-    let mut command = peft(&root());
-    command
-        .args(["train", "--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "3"])
-        .args(["--steps", "6", "--model", &tiny_model("gpt2"), "--train"])
-        .arg(dir.join("rows.jsonl"))
-        .arg("--out")
-        .arg(dir.join(out))
-        .args(more);
-    command
-}
-
-fn loss(dir: &Path, adapter: &str, compute: &str) -> f64 {
-    let mut command = peft(&root());
-    command
-        .args(["eval", "--json", "--model", &tiny_model("gpt2"), "--dtype", compute, "--data"])
-        .arg(dir.join("rows.jsonl"))
-        .arg("--adapter")
-        .arg(dir.join(adapter));
-    let found: Value = serde_json::from_slice(&succeed(&mut command).stdout).unwrap();
-    found["loss"].as_f64().unwrap()
+    less_memory::train(dir, out, &[&["--steps", "6"], more].concat())
 }
 
 fn refused(command: &mut Command, code: i32, expected: &[&str]) {
@@ -203,9 +140,10 @@ fn a_run_in_bf16_says_so_and_goes_on_in_it() {
     assert!(read("bf16/run.toml").contains("dtype = \"bf16\""));
     let own: Value = serde_json::from_str(&read("bf16/burn_peft.json")).unwrap();
     assert_eq!(own["recipe"]["dtype"], "bf16", "{own}");
-    let exact = loss(path, "f32", "f32");
+    let loss = |adapter, compute| loss(path, adapter, ["--dtype", compute]);
+    let exact = loss("f32", "f32");
     for [adapter, compute] in [["f32", "bf16"], ["bf16", "bf16"], ["bf16", "f32"]] {
-        let found = loss(path, adapter, compute);
+        let found = loss(adapter, compute);
         assert!(found != exact && (found - exact).abs() < 0.02, "{adapter} {compute}: {found}");
     }
     // By its earlier name, as a flag and in a run's file.
@@ -273,6 +211,45 @@ fn runs_without_kernels_go_on_in_their_type() {
         inspect.arg(tiny_model("gpt2")).env("PEFT_KERNELS", "avx2");
         let said = String::from_utf8(succeed(&mut inspect).stderr).unwrap();
         assert!(said.contains(&format!("note: the run was in {dtype}, which ")), "{said}");
+    }
+}
+
+/// A run that goes on with other kernels than it began with: told, as long as it makes steps.
+#[test]
+fn other_kernels_on_resuming_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    write_rows(&dir.path().join("rows.jsonl"));
+    succeed(&mut train(dir.path(), "out", &["--checkpoint-every", "2"]));
+    let resume = |kernels: &str, cut: bool| {
+        if cut {
+            let checkpoints = fs::read_dir(out.join("checkpoints")).unwrap();
+            let last = checkpoints.map(|entry| entry.unwrap().path()).max().unwrap();
+            fs::remove_dir_all(last).unwrap();
+        }
+        let mut command = peft(&root());
+        command.args(["train", "--resume", "--out"]).arg(&out).env("PEFT_KERNELS", kernels);
+        String::from_utf8(succeed(&mut command).stderr).unwrap()
+    };
+    assert!(!resume("on", true).contains("this run began with"));
+    assert!(!resume("off", false).contains("this run began with"), "no step is made");
+    // Also once more: it is no run of one kind any more.
+    for _ in 0..2 {
+        let said = resume("off", true);
+        assert!(said.contains("note: this run began with the kernels for "), "{said}");
+        assert!(said.contains(" and goes on with Burn's operations on the CPU: "), "{said}");
+    }
+    assert!(!resume("on", true).contains("this run began with"));
+    // An earlier version did not say what it began with: nobody is taken for that.
+    let result = out.join("result.json");
+    let read = || serde_json::from_slice::<Value>(&fs::read(&result).unwrap()).unwrap();
+    let mut earlier = read();
+    let before = earlier.as_object_mut().unwrap().remove("computed_by");
+    assert!(before.is_some_and(|before| before.is_string()));
+    fs::write(&result, earlier.to_string()).unwrap();
+    for kernels in ["off", "on"] {
+        assert!(!resume(kernels, true).contains("this run began with"));
+        assert!(read()["computed_by"].is_null(), "{}", read());
     }
 }
 

@@ -15,7 +15,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ADAPTER_FILES, parse_lines, peft, read_lines, root, session, succeed, tiny_model,
+    ADAPTER_FILES, parse_lines, peft, read_lines, refused, root, session, succeed, tiny_model,
 };
 
 /// The rows of a tiny model.
@@ -37,14 +37,29 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(succeed(command).stdout).unwrap()
 }
 
-/// What is said of a command that is refused, with its exit code.
-fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
+}
+
+/// The command that is told scores in the numbers of the run.
+#[test]
+fn the_next_command_has_the_numbers_of_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["--ensemble=2", "--out=many", "--base-weights=int8"];
+    let output = succeed(&mut train(dir.path(), &flags));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let next = said.lines().find(|line| line.starts_with("next: ")).unwrap();
+    let says = " --adapter many/seed=1 --base-weights int8 --vote majority --data ROWS.jsonl";
+    assert!(next.starts_with("next: peft eval --model ") && next.ends_with(says), "{next}");
+    // Without them it is told, once for all that differ in the same.
+    let mut eval = peft(dir.path());
+    eval.args(["eval", "--vote=majority", "--data", &rows("bert-prompt"), "--model"]);
+    eval.arg(root().join(tiny_model("bert")));
+    eval.args(["--adapter=many/seed=0", "--adapter=many/seed=1"]);
+    let said = String::from_utf8(succeed(&mut eval).stderr).unwrap();
+    let says =
+        "many/seed=0 and many/seed=1 were trained with --base-weights int8, and are used with";
+    assert!(said.contains(says) && said.matches("trained with").count() == 1, "{said}");
 }
 
 #[test]
@@ -462,6 +477,41 @@ fn members_with_other_classes_are_told_with_the_way_out() {
 }
 
 /// Adapters of a language model vote with the classes that they rank, and with those that they write.
+/// The settings of an ensemble without their sum: those of an earlier version had none; others were cut off, perhaps at the
+/// end of a setting.
+#[test]
+fn settings_of_an_ensemble_that_were_cut_off_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = stdout(&mut train(dir.path(), &["--ensemble=2", "--out=many"]));
+    let path = dir.path().join("many/ensemble.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let resume = || {
+        let mut command = peft(dir.path());
+        command.args(["train", "--resume", "--out=many"]);
+        command
+    };
+    let without_sum = &lines[..lines.len() - 1];
+    fs::write(&path, without_sum.join("\n") + "\n").unwrap();
+    let (code, said) = refused(&mut resume());
+    assert_eq!(code, Some(1), "{said}");
+    for part in ["ensemble.toml: lacks its last line", "remove its second line", "another --out"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // As it says, and as an earlier version wrote it.
+    let earlier = [&without_sum[..1], &without_sum[2..]].concat();
+    fs::write(&path, earlier.join("\n") + "\n").unwrap();
+    let output = succeed(&mut resume());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), table);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains("cut off") && !said.contains("changed"), "{said}");
+    // What was changed on purpose is told.
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("steps = 12", "steps = 12 ")).unwrap();
+    let said = String::from_utf8(succeed(&mut resume()).stderr).unwrap();
+    assert!(said.contains("ensemble.toml was changed after peft wrote it"), "{said}");
+}
+
 #[test]
 fn language_models_vote_on_classes() {
     let (Some(model), Some(data)) = (shared("models/stories260k"), shared("data/fewglue/COPA"))

@@ -5,6 +5,8 @@
 use std::{
     collections::HashSet,
     env, fs,
+    io::{self, Write},
+    mem,
     path::Path,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
@@ -19,8 +21,8 @@ use peft_core::{
     evaluate::bytes_of_frozen_states,
     methods::{head_only::HeadOnly, prefix::Placement},
     train::{
-        Evaluation, Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData,
-        train,
+        Evaluation, Flow, Observer, RunContext, SpareRoom, StepReport, TrainConfig, Trainable,
+        TrainingData, train,
     },
 };
 use peft_models::{LoadOptions, Loaded, WeightFormat};
@@ -96,6 +98,9 @@ impl FrozenModel for Counted<'_> {
     fn layers(&self, input: StackInput) -> Result<StackOutput> {
         self.model.layers(input)
     }
+    fn uncounted_token(&self) -> Option<u32> {
+        self.model.uncounted_token()
+    }
     fn has_lm_head(&self) -> bool {
         self.model.has_lm_head()
     }
@@ -129,15 +134,47 @@ impl FrozenModel for Counted<'_> {
     }
 }
 
+/// A file on a disk that is full once.
+#[derive(Default)]
+struct FullOnce {
+    was_full: bool,
+    written: Vec<u8>,
+}
+
+impl Write for FullOnce {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !mem::replace(&mut self.was_full, true) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[derive(Default)]
 struct Told {
     losses: Vec<f64>,
     notes: Vec<String>,
+    spare: SpareRoom,
+    /// Has a line for each step from this one on.
+    metrics: Option<(usize, FullOnce)>,
 }
 
 impl Observer for Told {
+    fn spare_room(&mut self, room: SpareRoom) {
+        self.spare = room;
+    }
     fn step(&mut self, report: &StepReport) -> Flow {
         self.losses.extend([report.loss, report.grad_norm.unwrap()]);
+        if let Some((from, file)) = &mut self.metrics
+            && report.step >= *from
+        {
+            let line = format!("{}\n", report.step);
+            self.spare.write_all(file, Path::new("metrics.jsonl"), line.as_bytes()).unwrap();
+        }
         Flow::Continue
     }
     fn note(&mut self, message: &str) {
@@ -168,11 +205,16 @@ impl Run {
     }
 
     /// What it finds with so many bytes of memory and of a file for states.
-    fn make<M: PeftMethod>(
+    fn make<M: PeftMethod>(&self, model: &dyn FrozenModel, method: &M, room: [u64; 2]) -> Made {
+        self.make_and_tell(model, method, room, &mut Told::default())
+    }
+
+    fn make_and_tell<M: PeftMethod>(
         &self,
         model: &dyn FrozenModel,
         method: &M,
         [memory, file]: [u64; 2],
+        told: &mut Told,
     ) -> Made {
         let (task, rows) = (self.task, rows(self.task));
         let head = task.has_head().then(|| {
@@ -191,7 +233,6 @@ impl Run {
             ..TrainConfig::new(task)
         };
         let counted = Counted { model, rows: AtomicUsize::new(0) };
-        let mut told = Told::default();
         let (train_rows, valid) = rows.split_at(ROWS - 3);
         let data = TrainingData { train: train_rows, valid };
         let dir = tempfile::tempdir().unwrap();
@@ -202,7 +243,7 @@ impl Run {
             ..RunContext::default()
         };
         let trainable = Trainable::new(method.clone(), head);
-        let found = train(&counted, trainable, &data, &config, &context, &mut told).unwrap();
+        let found = train(&counted, trainable, &data, &config, &context, told).unwrap();
         // The file is gone.
         for entry in fs::read_dir(dir.path()).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -216,9 +257,9 @@ impl Run {
         let values = params::values(&found.trainable).into_iter();
         let learnt: Vec<Vec<f64>> = values.map(|flat| numbers(flat.values.into_data())).collect();
         Made {
-            numbers: [vec![told.losses, scores], learnt].concat(),
+            numbers: [vec![told.losses.clone(), scores], learnt].concat(),
             computed: counted.rows.into_inner(),
-            notes: told.notes,
+            notes: told.notes.clone(),
         }
     }
 
@@ -358,6 +399,26 @@ fn a_run_goes_on_where_its_file_finds_no_room() {
     }
 }
 
+/// What the run is for goes before what it can compute again: metrics that find no room take that of the states.
+#[test]
+fn metrics_take_the_room_of_the_file() {
+    let loaded = model(Family::Bert, false);
+    let model = loaded.model.as_ref();
+    let method = ptv2(model, Some(vec![2]), None);
+    let run = Run::new(task_of(model));
+    let all = run.bytes(model);
+    let anew = run.make(model, &method, [0, 0]);
+    // An epoch has three steps: all states are there after the first.
+    let mut told = Told { metrics: Some((4, FullOnce::default())), ..Told::default() };
+    let found = run.make_and_tell(model, &method, [0, all], &mut told);
+    assert_eq!(found.numbers, anew.numbers);
+    assert!((ROWS + 1..anew.computed).contains(&found.computed), "{}", found.computed);
+    assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
+    assert!(found.notes[0].contains(": metrics.jsonl needed its room;"), "{:?}", found.notes);
+    let (_, file) = told.metrics.unwrap();
+    assert_eq!(file.written, b"4\n5\n6\n7\n8\n9\n");
+}
+
 #[test]
 fn a_run_without_a_folder_has_no_file() {
     let context =
@@ -460,8 +521,33 @@ fn rows_are_alike_in_every_pass_of_enough_positions() {
     }
 }
 
-fn train_process(out: &Path, args: &[&str]) {
-    succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
+fn train_process(out: &Path, args: &[&str]) -> String {
+    let output = succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Room for less than a row is none, and the room that is told is enough for one.
+#[test]
+fn room_for_less_than_a_row_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "tests/vectors/training/bert-prefix/rows.jsonl";
+    let model = tiny_model("bert");
+    let train = |size: &str| {
+        let size = format!("--cache-frozen={size}");
+        let flags = ["--model", &model, "--train", rows, "--task=seq-cls", "--method=ptv2"];
+        let more = ["--layers=1", "--epochs=3", "--no-report", "--overwrite", &size];
+        train_process(&dir.path().join("out"), &[&flags[..], &more].concat())
+    };
+    let said = train("100B");
+    let says = "--cache-frozen keeps nothing: 100B is less than one row takes; ";
+    assert!(said.contains(says) && !said.contains("kept for"), "{said}");
+    let rest = said.split(says).nth(1).unwrap();
+    let enough = rest.split(' ').next().unwrap();
+    let said = train(enough);
+    assert!(!said.contains("keeps nothing") && said.contains("kept for "), "{said}");
+    let all = rest.split("shortest, ").nth(1).unwrap().split(' ').next().unwrap();
+    let said = train(all);
+    assert!(said.contains("computed once for each row"), "{said}");
 }
 
 /// A run without the cache that goes on with it ends as if it had never been stopped.

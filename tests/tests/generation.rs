@@ -6,9 +6,20 @@ mod program;
 mod properties;
 mod references;
 
-use peft_core::{Error, VirtualTokens};
+use peft_core::{Error, FrozenModel, VirtualTokens};
 use peft_models::generate::{Beams, GenerateConfig, Generated, Sampling, Watcher, generate};
 use peft_tests::{Family, Shape, random_model};
+
+/// The continuations of rows.
+pub fn sequences(
+    model: &dyn FrozenModel,
+    rows: &[&[u32]],
+    virtual_tokens: &VirtualTokens,
+    config: &GenerateConfig,
+) -> Vec<Vec<Vec<u32>>> {
+    let made = generate(model, rows, virtual_tokens, config, &mut ()).unwrap();
+    made.into_iter().map(|row| row.into_iter().map(|sequence| sequence.ids).collect()).collect()
+}
 
 /// Records what it is told, and ends sequences at a token.
 #[derive(Default)]

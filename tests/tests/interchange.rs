@@ -327,6 +327,10 @@ fn prompts_alone_need_a_task_and_fit_their_model() {
         1,
         "PREFIX_TUNING",
     );
+    for (format, says) in [("npy", "give a file"), ("peft", "give a folder")] {
+        let args = ["convert", "--from", prefix.to_str().unwrap(), "--to", "-", "--format", format];
+        fail(dir, &args, 2, says);
+    }
 }
 
 #[test]

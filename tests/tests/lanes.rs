@@ -3,12 +3,13 @@
 #![cfg(feature = "cpu")]
 
 use burn::tensor::{DType, Device, TensorData};
+use peft_cli::selftest::measures::Reports;
 use peft_core::{
     FrozenModel, Head, Mode, PeftMethod, Task, Topology,
     contract::params,
     data::{Example, IGNORE, Order, Sampler, Target},
     evaluate::Predictor,
-    train::{Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
+    train::{RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
 };
 use peft_models::{LoadOptions, Loaded};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
@@ -49,14 +50,9 @@ pub fn rows(task: Task) -> Vec<Example> {
     (0..14).map(row).collect()
 }
 
-/// The losses of a run, and the norms of its gradients.
-pub struct Losses(pub Vec<f64>);
-
-impl Observer for Losses {
-    fn step(&mut self, report: &StepReport) -> Flow {
-        self.0.extend([report.loss, report.grad_norm.unwrap()]);
-        Flow::Continue
-    }
+/// The losses of a run's steps, and the norms of their gradients.
+pub fn losses_and_norms(steps: &[StepReport]) -> Vec<f64> {
+    steps.iter().flat_map(|step| [step.loss, step.grad_norm.unwrap()]).collect()
 }
 
 /// How the rows of a step come.
@@ -115,12 +111,12 @@ fn run<M: PeftMethod>(
         packed_length: packing.then_some(PACKED),
         ..TrainConfig::new(task)
     };
-    let (mut losses, method) = (Losses(Vec::new()), method.clone());
+    let (mut reports, method) = (Reports::default(), method.clone());
     let work = || {
         assert_eq!(model.lanes().workers(), threads);
         let trainable = Trainable::new(method, head);
         let data = TrainingData { train: &rows, valid: &[] };
-        let found = train(model, trainable, &data, &config, &RunContext::default(), &mut losses);
+        let found = train(model, trainable, &data, &config, &RunContext::default(), &mut reports);
         let found = found.unwrap().trainable;
         let tokens = found.method.virtual_tokens(Mode::Evaluate);
         let predictor = Predictor::new(model, &tokens, found.head.as_ref(), task).unwrap();
@@ -131,7 +127,7 @@ fn run<M: PeftMethod>(
     };
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let found = pool.install(work);
-    [vec![losses.0], found].concat()
+    [vec![losses_and_norms(&reports.0)], found].concat()
 }
 
 struct SameOnAllThreads(Family);

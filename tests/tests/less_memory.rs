@@ -1,14 +1,14 @@
 //! Base models in fewer bits and batches sized by tokens, through the program.
 #![cfg(feature = "cpu")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::support::{peft, root, succeed, tiny_model};
 
 /// Rows of 1 to 12 tokens, each of which is a target.
-fn write_rows(path: &Path) {
+pub fn write_rows(path: &Path) {
     let rows: String = (0..40u32)
         .map(|row| {
             let ids: Vec<u32> = (0..1 + row % 12).map(|i| (row * 5 + i * 3) % 20 + 1).collect();
@@ -18,7 +18,8 @@ fn write_rows(path: &Path) {
     fs::write(path, rows).unwrap();
 }
 
-fn train(dir: &Path, out: &str, more: &[&str]) -> std::process::Command {
+/// A run of P-tuning v2 on a tiny GPT-2 in `dir/out`.
+pub fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
     let mut command = peft(&root());
     command
         .args(["train", "--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "3"])
@@ -30,18 +31,13 @@ fn train(dir: &Path, out: &str, more: &[&str]) -> std::process::Command {
     command
 }
 
-fn loss(dir: &Path, adapter: &str, format: &str) -> f64 {
+/// The loss of an adapter on its rows, with the base model as `flags` say.
+pub fn loss(dir: &Path, adapter: &str, flags: [&str; 2]) -> f64 {
     let mut command = peft(&root());
     command
-        .args([
-            "eval",
-            "--json",
-            "--model",
-            &tiny_model("gpt2"),
-            "--base-weights",
-            format,
-            "--data",
-        ])
+        .args(["eval", "--json", "--model", &tiny_model("gpt2")])
+        .args(flags)
+        .arg("--data")
         .arg(dir.join("rows.jsonl"))
         .arg("--adapter")
         .arg(dir.join(adapter));
@@ -54,14 +50,80 @@ fn a_base_in_fewer_bits_is_nearly_the_same() {
     let dir = tempfile::tempdir().unwrap();
     write_rows(&dir.path().join("rows.jsonl"));
     succeed(&mut train(dir.path(), "f32", &["--steps", "4"]));
-    let exact = loss(dir.path(), "f32", "f32");
+    let loss = |adapter, format| loss(dir.path(), adapter, ["--base-weights", format]);
+    let exact = loss("f32", "f32");
     for (format, limit) in [("bf16", 0.02), ("int8", 0.05)] {
-        let found = loss(dir.path(), "f32", format);
+        let found = loss("f32", format);
         assert!(found != exact && (found - exact).abs() < limit, "{format}: {found} {exact}");
         // An adapter trained on such a base fits it.
         succeed(&mut train(dir.path(), format, &["--steps", "4", "--base-weights", format]));
-        let found = loss(dir.path(), format, format);
+        let found = loss(format, format);
         assert!((found - exact).abs() < limit, "{format}: {found} {exact}");
+    }
+}
+
+/// An adapter on a base in other numbers than its run had: told, with both, and remembered with the scores.
+#[test]
+fn other_numbers_than_those_of_the_run_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_rows(&at("rows.jsonl"));
+    succeed(&mut train(dir.path(), "f32", &["--steps", "2"]));
+    succeed(&mut train(dir.path(), "int8", &["--steps", "2", "--base-weights", "int8"]));
+    let said = |command: &str, adapter: &str, flags: &[&str]| {
+        let mut command_line = peft(&root());
+        command_line.args([command, "--model", &tiny_model("gpt2"), "--adapter"]).arg(at(adapter));
+        let rows = if command == "eval" { "--data" } else { "--input" };
+        command_line.arg(rows).arg(at("rows.jsonl")).args(flags);
+        if command == "generate" {
+            command_line.arg("--max-new-tokens=1");
+        }
+        String::from_utf8(succeed(&mut command_line).stderr).unwrap()
+    };
+    for command in ["eval", "generate"] {
+        let found = said(command, "int8", &[]);
+        let says = format!(
+            "note: {} was trained with --base-weights int8, and is used with --base-weights auto: results differ",
+            at("int8").display()
+        );
+        assert!(found.contains(&says), "{found}");
+        let found = said(command, "f32", &["--base-weights=bf16"]);
+        assert!(found.contains("with --base-weights auto, and is used with --base-weights bf16"));
+        for (adapter, format) in [("f32", "auto"), ("f32", "f32"), ("int8", "int8")] {
+            let found = said(command, adapter, &["--base-weights", format]);
+            assert!(!found.contains("was trained with"), "{found}");
+        }
+    }
+    let out = at("scores");
+    said("eval", "int8", &["--out", out.to_str().unwrap()]);
+    let result: Value =
+        serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    assert_eq!(result["evaluation"]["scored_base_weights"], "auto", "{result}");
+}
+
+/// How an adapter was trained and what it was scored with are told apart: neither makes one system of two.
+#[test]
+fn evaluations_in_other_numbers_are_systems_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_rows(&at("rows.jsonl"));
+    for format in ["auto", "int8"] {
+        succeed(&mut train(dir.path(), format, &["--steps", "2", "--base-weights", format]));
+    }
+    let eval = |adapter: &str, format: &str, out: &str| {
+        let mut command = peft(&root());
+        command.args(["eval", "--model", &tiny_model("gpt2"), "--base-weights", format]);
+        command.arg("--adapter").arg(at(adapter)).arg("--data").arg(at("rows.jsonl"));
+        succeed(command.arg("--out").arg(at(out)));
+    };
+    eval("auto", "int8", "auto-as-int8");
+    eval("int8", "int8", "int8-as-int8");
+    eval("int8", "auto", "int8-as-auto");
+    for pair in [["auto-as-int8", "int8-as-int8"], ["int8-as-int8", "int8-as-auto"]] {
+        let mut compare = peft(dir.path());
+        compare.args(["compare", "--json"]).args(pair);
+        let found: Value = serde_json::from_slice(&succeed(&mut compare).stdout).unwrap();
+        assert_eq!(found["systems"].as_array().map(Vec::len), Some(2), "{pair:?}: {found}");
     }
 }
 

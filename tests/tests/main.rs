@@ -67,6 +67,8 @@ mod scores;
 mod selftest;
 mod semantics;
 mod shards;
+#[cfg(feature = "cpu")]
+mod sharing;
 mod shots;
 mod support;
 mod sweep;

@@ -66,7 +66,8 @@ fn assert_same(found: &[Vec<f32>], expected: &[Vec<f32>]) {
     }
 }
 
-fn about(task: Task) -> About {
+/// An adapter of a task, and nothing else of it.
+pub fn about(task: Task) -> About {
     About {
         problem_type: ProblemType::default(),
         task,

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use peft_tests::vectors;
 use serde_json::Value;
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{copy_model, peft, root, succeed, tiny_model};
 
 fn notes(command: &mut Command) -> String {
     String::from_utf8(succeed(command).stderr).unwrap()
@@ -15,14 +15,6 @@ fn notes(command: &mut Command) -> String {
 fn refused(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// A tiny model under another name.
-fn copy_model(name: &str, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(vectors("logits").join(name).join(file), to.join(file)).unwrap();
-    }
 }
 
 #[test]
@@ -72,6 +64,43 @@ fn an_adapter_that_names_another_base_model_is_told() {
     let says =
         "the adapter of --init-adapter says that it was trained on tests/vectors/logits/bert";
     assert!(said.contains(says) && said.contains("is no start for this one"), "{said}");
+}
+
+/// PEFT 0.21.2 gives the logits of the base model for such an adapter.
+#[test]
+fn an_adapter_of_peft_without_a_task_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("ids.jsonl"), "{\"input_ids\": [5, 9, 3]}\n").unwrap();
+    let (named, unnamed) = (vectors("logits/gpt2/prefix"), at("adapter"));
+    fs::create_dir(&unnamed).unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(named.join(file), unnamed.join(file)).unwrap();
+    }
+    let forward = |adapter: &Path, output: &str| {
+        let mut command = peft(dir.path());
+        command.args(["forward", "--input", "ids.jsonl", "--output", output, "--any-base"]);
+        command.arg("--model").arg(vectors("logits/gpt2")).arg("--adapter").arg(adapter);
+        (notes(&mut command), fs::read(at(output)).unwrap())
+    };
+    let (said, logits) = forward(&named, "named.safetensors");
+    assert!(!said.contains("task_type"), "{said}");
+    for task in [None, Some(Value::Null), Some("FEATURE_EXTRACTION".into())] {
+        let config = fs::read_to_string(named.join("adapter_config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        let fields = config.as_object_mut().unwrap();
+        match &task {
+            Some(task) => fields.insert("task_type".into(), task.clone()),
+            None => fields.remove("task_type"),
+        };
+        fs::write(unnamed.join("adapter_config.json"), config.to_string()).unwrap();
+        let (said, same) = forward(&unnamed, "unnamed.safetensors");
+        assert_eq!(same, logits, "{task:?}");
+        let says = "adapter/adapter_config.json has no task_type, and so PEFT leaves its virtual tokens out; here they \
+                    are used for causal-lm. To have them in both, write \"task_type\": \"CAUSAL_LM\" into it\n";
+        let is_told = said.contains(says);
+        assert_eq!(is_told, task.is_none_or(|task| task.is_null()), "{said}");
+    }
 }
 
 /// A run on rows of token ids.

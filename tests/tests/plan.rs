@@ -239,6 +239,48 @@ fn this_machine_is_measured() {
     }
 }
 
+/// Where nothing names the classes, the rows of `--train` have them, as for training.
+#[test]
+fn the_classes_are_those_of_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = root().join(tiny_model("bert"));
+    let rows = |name: &str, labels: &[Value], key: &str| {
+        let line = |label: &Value| format!("{}\n", json!({"input_ids": [1, 2], key: label}));
+        let path = dir.path().join(name);
+        fs::write(&path, labels.iter().map(line).collect::<String>()).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let seq_cls = ["--method=ptv2", "--tokens-per-row=9", "--task=seq-cls"];
+    let found = |flags: &[&str], train: &str, more: &[&str]| {
+        let found = planned(&model, &[flags, &["--train", train], more].concat());
+        (found["classes"].clone(), found["classes_assumed"].clone())
+    };
+    let four = rows("four.jsonl", &[0, 3, 1, 2].map(Value::from), "label");
+    assert_eq!(found(&seq_cls, &four, &[]), (json!(4), json!(false)));
+    assert_eq!(found(&seq_cls, &four, &["--classes=7"]), (json!(7), json!(false)));
+    assert_eq!(found(&seq_cls, &four, &["--labels=a,b,c"]), (json!(3), json!(false)));
+    let tags = rows("tags.jsonl", &[json!([0, 2]), json!([1, 4])], "labels");
+    let token_cls = ["--method=ptv2", "--tokens-per-row=9", "--task=token-cls"];
+    assert_eq!(found(&token_cls, &tags, &[]), (json!(5), json!(false)));
+    // What training counts is what is planned.
+    let named = dir.path().join("named.jsonl");
+    let texts = ["play", "stop", "play", "wait"];
+    let line = |label: &&str| format!("{}\n", json!({"text": "a", "label": label}));
+    fs::write(&named, texts.iter().map(line).collect::<String>()).unwrap();
+    assert_eq!(found(&seq_cls, named.to_str().unwrap(), &[]), (json!(3), json!(false)));
+    // Rows that are not there are no reason to plan nothing, and are told.
+    let missing = ["--train", "none.jsonl"];
+    let output = succeed(plan(&model, &[&seq_cls[..], &missing].concat()).arg("--device=h100"));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("note: the classes of --train are not known here: cannot read"),
+        "{said}"
+    );
+    assert!(said.contains("none.jsonl") && said.contains("--classes says"), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("A head of 2 classes is assumed"), "{text}");
+}
+
 /// Without rows nobody knows the classes, and a small part of the memory is no megabyte.
 #[test]
 fn what_is_assumed_and_what_is_small_is_told_as_it_is() {

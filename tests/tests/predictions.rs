@@ -11,15 +11,12 @@ use peft_core::{metrics, text::read_records};
 use peft_tests::vectors;
 use serde_json::{Value, json};
 
-use crate::support::{parse_lines, peft, succeed};
+use crate::support::{copy_model, parse_lines, peft, succeed};
 
 /// A tiny model that reads texts, in `dir/model`.
 fn model(dir: &Path, name: &str) {
     let to = dir.join("model");
-    fs::create_dir(&to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(vectors("logits").join(name).join(file), to.join(file)).unwrap();
-    }
+    copy_model(name, &to);
     let text = fs::read_to_string(vectors("metrics/squad_v2.json")).unwrap();
     let tokenizer = &serde_json::from_str::<Value>(&text).unwrap()["model"]["tokenizer"];
     fs::write(to.join("tokenizer.json"), tokenizer.to_string()).unwrap();

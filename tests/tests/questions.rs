@@ -14,7 +14,9 @@ use rand::Rng;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::support::{parse_lines, peft, read_lines, read_tensors, root, succeed, tiny_model};
+use crate::support::{
+    copy_model, parse_lines, peft, read_lines, read_tensors, root, succeed, tiny_model,
+};
 
 /// Rows `[name, 1, words ...]`: the answer is where the named word stands.
 fn rows(count: usize, stream: u64) -> String {
@@ -156,10 +158,7 @@ impl Asked {
         let text = fs::read_to_string(vectors("metrics/squad_v2.json")).unwrap();
         let asked = serde_json::from_str::<Unanswerable>(&text).unwrap().model;
         let model = dir.join("model");
-        fs::create_dir(&model).unwrap();
-        for file in ["config.json", "model.safetensors"] {
-            fs::copy(vectors("logits/bert-qa").join(file), model.join(file)).unwrap();
-        }
+        copy_model("bert-qa", &model);
         write(&model, "tokenizer.json", &asked.tokenizer.to_string());
         let config = json!({
             "tokenizer_class": "TokenizersBackend",

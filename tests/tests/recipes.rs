@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use peft_cli::settings::{Settings, file};
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{peft, refused, root, succeed, tiny_model};
 
 /// The settings in a TOML text.
 fn settings(text: &str) -> Settings {
@@ -21,11 +21,6 @@ fn printed(args: &[&str]) -> String {
 }
 
 /// The exit code and the message of a command that is refused.
-fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
 /// A run on a tiny model with rows of token ids.
 fn train(out: &Path, model: &str, rows: &str, flags: &[&str]) -> Command {
     let data = out.parent().unwrap().join("rows.jsonl");

@@ -9,12 +9,7 @@ use std::{
 use peft_tests::{minilm, shared};
 use serde_json::{Value, json};
 
-use crate::support::{peft, read_lines, root, succeed, tiny_model};
-
-fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
+use crate::support::{peft, read_lines, refused, root, succeed, tiny_model};
 
 /// What is printed as JSON, and what is said beside.
 fn scored(command: &mut Command) -> (Value, String) {

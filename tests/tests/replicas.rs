@@ -5,83 +5,24 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use burn::tensor::{DType, Device};
-use peft_core::{
-    FrozenModel, PeftMethod,
-    contract::params,
-    train::{RunContext, TrainConfig, Trainable, TrainingData, train},
-};
-use peft_models::LoadOptions;
+use burn::tensor::Device;
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
-use peft_tests::{Family, random_model_with};
+use peft_tests::Family;
 
 use crate::{
-    lanes::{Losses, SHAPE, rows, task_and_head},
-    methods::{Check, each_method},
+    sharing::{Sharing, check, every_method_learns_the_same, model},
     support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
 };
 
-pub fn model(family: Family) -> Arc<dyn FrozenModel> {
-    random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, LoadOptions::default()).model
-}
-
-/// The losses and the norms of a run on as many replicas, and what it has learnt.
-pub fn learnt<M: PeftMethod>(
-    model: &Arc<dyn FrozenModel>,
-    method: &M,
-    replicas: usize,
-    steps: usize,
-) -> Vec<Vec<f64>> {
-    let (task, head) = task_and_head(model.as_ref());
-    let rows = rows(task);
-    let config = TrainConfig {
-        steps: Some(steps),
-        batch_size: 5,
-        accumulation: 2,
-        clip_norm: Some(1.0),
-        lr: 0.05,
-        ..TrainConfig::new(task)
-    };
-    let run = RunContext { replicas: vec![model.clone(); replicas - 1], ..RunContext::default() };
-    let (data, mut losses) = (TrainingData { train: &rows, valid: &[] }, Losses(Vec::new()));
-    let trainable = Trainable::new(method.clone(), head);
-    let found = train(model.as_ref(), trainable, &data, &config, &run, &mut losses).unwrap();
-    assert_eq!(losses.0.len(), 2 * steps);
-    let values = params::values(&found.trainable).into_iter();
-    let values = values.map(|flat| flat.values.into_data().iter().collect());
-    [losses.0].into_iter().chain(values).collect()
-}
-
-/// Two and four replicas, and three, among which slices are not dealt out evenly.
-fn check_replicas<M: PeftMethod>(model: &Arc<dyn FrozenModel>, method: &M, steps: usize) {
-    let expected = learnt(model, method, 1, steps);
-    for replicas in [2, 3, 4] {
-        let found = learnt(model, method, replicas, steps);
-        assert_eq!(found, expected, "{} on {replicas}", model.spec().model_type);
-    }
-}
-
-struct SameOnReplicas(Arc<dyn FrozenModel>);
-
-impl Check for SameOnReplicas {
-    fn check<M: PeftMethod>(&self, _: &dyn FrozenModel, method: M, _: usize) {
-        check_replicas(&self.0, &method, 3);
-    }
-}
-
 #[test]
 fn every_method_learns_the_same_on_replicas() {
-    for family in [Family::Bert, Family::Llama] {
-        let model = model(family);
-        each_method(model.as_ref(), 3, 3, &SameOnReplicas(model.clone()));
-    }
+    every_method_learns_the_same(Sharing::Replicas);
 }
 
 #[test]
@@ -90,13 +31,13 @@ fn replicas_follow_one_device_for_fifty_steps() {
         (model(Family::Bert), model(Family::Llama), Device::flex().autodiff());
     let init = PromptInit::normal();
     let method = PromptTuning::init(PromptConfig::new(4), decoder.as_ref(), &init, 3, &device);
-    check_replicas(&decoder, &method.unwrap(), 50);
+    check(&decoder, &method.unwrap(), Sharing::Replicas, 50);
     let config = PrefixConfig::new(4).with_prefix_projection(true).with_hidden_size(6);
     let method = PrefixTuning::init(config, decoder.as_ref(), &PrefixInit::Random, 3, &device);
-    check_replicas(&decoder, &method.unwrap(), 50);
+    check(&decoder, &method.unwrap(), Sharing::Replicas, 50);
     let init = PTuningV2Init::Random { std: 0.7 };
     let method = PTuningV2::init(PTuningV2Config::new(4), encoder.as_ref(), &init, 3, &device);
-    check_replicas(&encoder, &method.unwrap(), 50);
+    check(&encoder, &method.unwrap(), Sharing::Replicas, 50);
 }
 
 /// A run of the program with an MLP and dropout, two batches a step.

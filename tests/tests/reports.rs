@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
@@ -227,6 +227,39 @@ fn a_page_that_cannot_be_written_costs_no_adapter() {
     assert!(settings.contains("no_report = true"), "{settings}");
     let recipe = fs::read_to_string(out.join("burn_peft.json")).unwrap();
     assert!(!recipe.contains("no_report"), "{recipe}");
+}
+
+/// Whoever reads stdout goes away before anything is printed, as `| true` does: what is written is the same.
+#[test]
+fn nothing_is_lost_where_nobody_reads_what_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let unread = |command: &mut Command| {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        said
+    };
+    let flags = ["--method=prompt", "--steps=4"];
+    for flags in [&flags[..], &[&flags[..], &["--json"]].concat()] {
+        let out = at(&format!("run-{}", flags.len()));
+        let said = unread(&mut train(&out, flags));
+        assert!(said.contains("next: peft predict "), "{said}");
+        page(&out.join("report.html"));
+    }
+    let said = unread(&mut train(&at("many"), &["--method=prompt", "--steps=4", "--ensemble=2"]));
+    assert!(said.contains("next: peft eval "), "{said}");
+    assert_eq!(json(&at("many/result.json"))["ending"], "finished");
+    let mut compare = peft(dir.path());
+    unread(compare.args(["compare", "run-2", "run-3", "--html", "all.html", "--plot", "all.svg"]));
+    page(&at("all.html"));
+    assert!(at("all.svg").is_file());
+    let mut eval = peft(&root());
+    eval.args(["eval", "--model", &tiny_model("bert"), "--data", VALID, "--adapter"]);
+    unread(eval.arg(at("run-2")).arg("--out").arg(at("scores")));
+    assert!(at("scores/run.toml").is_file());
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn what_is_read_back_is_summed() {
     edit(&out.join("run.toml"), at("whole").to_str().unwrap(), out.to_str().unwrap());
     let said = message(&succeed(&mut resume(&out)));
     assert!(said.contains("step-000008 is damaged and was skipped"), "{said}");
-    assert!(said.contains("run.toml was changed after the run wrote it"), "{said}");
+    assert!(said.contains("run.toml was changed after peft wrote it"), "{said}");
     assert_eq!(adapter(&out), adapter(&at("whole")));
     let said = message(&succeed(&mut resume(&out)));
     assert!(!said.contains("damaged") && !said.contains("changed"), "{said}");
@@ -332,6 +332,61 @@ fn paths_of_a_config_start_where_its_first_line_says() {
         "note: sub/my.toml: ./tiny is in the folder of this file, and not in the working folder";
     assert!(message(&unmarked).contains(says), "{}", message(&unmarked));
     assert!(message(&unmarked).contains(first.trim_end()), "{}", message(&unmarked));
+}
+
+/// The settings of a run, of an ensemble or of an evaluation that were copied by half: whole lines are settings, too.
+#[test]
+fn settings_that_were_cut_off_start_no_other_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    succeed(&mut train(&at("whole"), 2, &["--lr=0.25"]));
+    let model = tiny_model("gpt2");
+    let mut eval = peft(&root());
+    eval.args(["eval", "--model", &model, "--adapter"]).arg(at("whole"));
+    eval.args(["--data", "tests/vectors/training/gpt2-prompt/rows.jsonl", "--out"]);
+    succeed(eval.arg(at("scores")));
+    let again = |config: &Path| {
+        let mut command = peft(&root());
+        command.args(["train", "--no-report", "--config"]).arg(config);
+        command.arg("--out").arg(at("again")).output().unwrap()
+    };
+    for folder in ["whole", "scores"] {
+        let text = fs::read_to_string(at(folder).join("run.toml")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let cut = |count: usize| lines[..count].join("\n") + "\n";
+        let config = at("copy.toml");
+        for count in 1..lines.len() {
+            fs::write(&config, cut(count)).unwrap();
+            let output = again(&config);
+            let said = message(&output);
+            assert_eq!(output.status.code(), Some(2), "{folder}, {count} lines: {said}");
+            assert!(said.contains("copy.toml: lacks its last line"), "{count} lines: {said}");
+            assert!(said.contains("get the whole file"), "{said}");
+        }
+        assert!(!at("again").exists());
+        // Behind which setting it was cut.
+        let last = lines.len() - 2;
+        let name = lines[last].split(" = ").next().unwrap();
+        let says = format!("behind line {}, `{name}`", last + 1);
+        assert!(message(&again(&config)).contains(&says), "{}", message(&again(&config)));
+        let sweep = peft(&root()).arg("sweep").arg(&config).args(["--out", "none"]).output();
+        let said = message(&sweep.unwrap());
+        assert!(said.contains("it was cut off behind line"), "{said}");
+    }
+    // The way out that is told.
+    let text = fs::read_to_string(at("whole/run.toml")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let lines = &lines[..lines.len() - 1];
+    let kept: Vec<&str> = [&lines[..1], &lines[2..]].concat();
+    fs::write(at("whole/mine.toml"), kept.join("\n")).unwrap();
+    let output = again(&at("whole/mine.toml"));
+    assert!(output.status.success(), "{}", message(&output));
+    assert_eq!(adapter(&at("again"))[2], adapter(&at("whole"))[2]);
+    // Beside other runs it is told.
+    fs::write(at("whole/run.toml"), lines.join("\n")).unwrap();
+    let compared = succeed(peft(dir.path()).args(["compare", "whole"]));
+    let said = String::from_utf8(compared.stdout.clone()).unwrap() + &message(&compared);
+    assert!(said.contains("whole/run.toml: its end is cut off"), "{said}");
 }
 
 /// Files that a crash left empty, or cut off: what is refused can be put right as the message says.

@@ -30,6 +30,12 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// Runs the program, which need not succeed: its exit code, and what it says on stderr.
+pub fn refused(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -38,6 +44,14 @@ pub fn root() -> PathBuf {
 /// A tiny model, as a path from the repository's root.
 pub fn tiny_model(name: &str) -> String {
     format!("tests/vectors/logits/{name}")
+}
+
+/// Copies the config and the weights of a tiny model to a folder, which is made.
+pub fn copy_model(name: &str, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(vectors("logits").join(name).join(file), to.join(file)).unwrap();
+    }
 }
 
 /// A session of a model's folder, with an adapter's folder if one is given.

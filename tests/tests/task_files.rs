@@ -1,6 +1,6 @@
 //! Tasks in TOML: what rows become by those that come with the program, in each layout of their data, and runs by them.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command, slice};
+use std::{collections::BTreeMap, fs, path::Path, slice};
 
 use peft_core::{
     Task,
@@ -10,7 +10,7 @@ use peft_core::{
 use peft_tests::shared;
 use serde_json::{Value, json};
 
-use crate::support::{parse_lines, peft, read_lines, root, succeed};
+use crate::support::{parse_lines, peft, read_lines, refused, root, succeed};
 
 /// What a task reads of the rows of a file.
 fn shown(task: &str, data: &Path, flags: &[&str]) -> Vec<Value> {
@@ -25,11 +25,6 @@ fn of(task: &str, rows: &[Value], flags: &[&str]) -> Vec<Value> {
     let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
     fs::write(&path, lines.join("\n") + "\n").unwrap();
     shown(task, &path, flags)
-}
-
-fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]

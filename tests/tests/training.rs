@@ -8,6 +8,7 @@ use burn::tensor::{Device, TensorData};
 use peft_cli::{
     encode_rows::encode,
     encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths},
+    selftest::measures::Reports,
 };
 use peft_core::{
     Adapter, Head, ModelSpec, NamedTensors, PeftMethod, ProblemType, Task,
@@ -15,8 +16,8 @@ use peft_core::{
     optim::Schedule,
     text::{FieldNames, read_records},
     train::{
-        self, Flow, Joint, JointTask, Mixing, Observer, RunContext, StepReport, TrainConfig,
-        Trainable, TrainingData, checkpoint,
+        self, Joint, JointTask, Mixing, RunContext, TrainConfig, Trainable, TrainingData,
+        checkpoint,
     },
 };
 use peft_models::Loaded;
@@ -137,17 +138,6 @@ fn p_tuning_v2_follows_torch() {
     }
 }
 
-/// The losses of a run.
-#[derive(Default)]
-struct Losses(Vec<f64>);
-
-impl Observer for Losses {
-    fn step(&mut self, report: &StepReport) -> Flow {
-        self.0.push(report.loss);
-        Flow::Continue
-    }
-}
-
 /// The rows of a case.
 fn examples(base: &Loaded, dir: &Path, task: Task, case: &str) -> Vec<Example> {
     let records = read_records(&vectors(&format!("training/{case}/rows.jsonl"))).unwrap();
@@ -188,18 +178,6 @@ fn settings(task: Task, batch_size: usize, lr: f64, weight_decay: f64) -> TrainC
 /// Two tasks share a prefix, as two PEFT models with one prompt encoder between them do: `python/make_joint.py`.
 #[test]
 fn tasks_that_share_a_prefix_follow_torch() {
-    /// The losses of the steps and of each task.
-    #[derive(Default)]
-    struct OfTasks(BTreeMap<String, Vec<f64>>);
-    impl Observer for OfTasks {
-        fn step(&mut self, report: &StepReport) -> Flow {
-            let of_step = ("losses".to_string(), report.loss);
-            for (name, loss) in report.tasks.clone().into_iter().chain([of_step]) {
-                self.0.entry(name).or_default().push(loss);
-            }
-            Flow::Continue
-        }
-    }
     let text = fs::read_to_string(vectors("training/bert-joint/losses.json")).unwrap();
     let json: Value = serde_json::from_str(&text).unwrap();
     let number = |key: &str| json[key].as_f64().unwrap();
@@ -240,10 +218,18 @@ fn tasks_that_share_a_prefix_follow_torch() {
         mixing: Mixing::All,
         best_metric: None,
     };
-    let mut found = OfTasks::default();
+    let mut reports = Reports::default();
     let run = RunContext::default();
-    let outcome = train::train_joint(model, trainable, &joint, &run, &mut found).unwrap();
-    for (name, found) in &found.0 {
+    let outcome = train::train_joint(model, trainable, &joint, &run, &mut reports).unwrap();
+    // The losses of the steps, and those of each task.
+    let mut found = BTreeMap::<String, Vec<f64>>::new();
+    for report in reports.0 {
+        let of_step = ("losses".to_string(), report.loss);
+        for (name, loss) in report.tasks.into_iter().chain([of_step]) {
+            found.entry(name).or_default().push(loss);
+        }
+    }
+    for (name, found) in &found {
         let expected = json[name].as_array().unwrap();
         assert_eq!((found.len(), expected.len()), (20, 20), "{name}");
         let expected = expected.iter().map(|loss| loss.as_f64().unwrap());
@@ -290,13 +276,13 @@ fn follow<M: PeftMethod>(
         checkpoint_every: Some(20),
         ..settings(case.task, case.batch_size, case.lr, case.weight_decay)
     };
-    let mut losses = Losses::default();
+    let mut reports = Reports::default();
     let data = TrainingData { train: &examples, valid: &[] };
     let trainable = Trainable::new(method, head);
     let dir = tempfile::tempdir().unwrap();
     let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
-    let outcome = train::train(model, trainable, &data, &train_config, &run, &mut losses).unwrap();
-    case.check_losses(&losses.0);
+    let outcome = train::train(model, trainable, &data, &train_config, &run, &mut reports).unwrap();
+    case.check_losses(&reports.0.iter().map(|step| step.loss).collect::<Vec<_>>());
     let Trainable { method, head, .. } = outcome.trainable;
     assert_eq!(method.num_trainable(), method.num_deployed(), "it is folded");
     let mut found = method.state();

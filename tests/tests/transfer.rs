@@ -7,10 +7,10 @@ use peft_core::{
     data::{Example, Target},
     evaluate::Predictor,
 };
-use peft_tests::{device, vectors};
+use peft_tests::device;
 use serde_json::{Value, json};
 
-use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model};
+use crate::support::{ADAPTER_FILES, copy_model, peft, read_lines, root, succeed, tiny_model};
 
 /// Rows of a language model, or with classes; different ones by `from`.
 fn rows(dir: &Path, name: &str, from: u64, label: Option<&dyn Fn(u64) -> Value>) {
@@ -106,10 +106,7 @@ fn a_head_for_other_classes_starts_anew_and_says_so() {
     write("three.jsonl", &three);
     write("mixed.jsonl", &mixed);
     let model = dir.join("model");
-    fs::create_dir(&model).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(vectors("logits/bert").join(file), model.join(file)).unwrap();
-    }
+    copy_model("bert", &model);
     let vocab: serde_json::Map<String, Value> =
         (0..80).map(|id| (format!("w{id}"), json!(id))).collect();
     let tokenizer = json!({"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},

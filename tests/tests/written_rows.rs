@@ -160,7 +160,7 @@ fn predictions_are_written_as_they_are_made() {
 }
 
 /// Waits until something is so.
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(60), "no {what} in a minute");
@@ -173,14 +173,38 @@ fn send(signal: &str, child: &Child) {
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
-/// Waits until a program follows its signals.
+/// Sends a signal to a program that works on so many rows, once it `is_ready`; what the program said, and the number of rows.
+/// Where it had done all of them before the signal came, beside other work of the machine, it gets four times as many.
+fn signalled(
+    signal: &str,
+    start: impl Fn(usize) -> Command,
+    is_ready: impl Fn(&Child) -> bool,
+) -> (Output, usize) {
+    for count in [9000, 36_000, 144_000, 576_000] {
+        let mut command = start(count);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut has_ended = false;
+        wait_for("row", || {
+            has_ended = child.try_wait().unwrap().is_some();
+            has_ended || is_ready(&child)
+        });
+        if !has_ended {
+            send(signal, &child);
+        }
+        let output = child.wait_with_output().unwrap();
+        if !output.status.success() {
+            return (output, count);
+        }
+    }
+    panic!("{signal} ends nothing");
+}
+
+/// Whether a program follows its signals.
 #[cfg(target_os = "linux")]
-fn wait_until_it_follows(child: &Child) {
-    wait_for("handler", || {
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 1) != 0
-    });
+fn follows(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 1) != 0
 }
 
 fn classify(dir: &Path, flags: &[&str]) -> Command {
@@ -195,32 +219,34 @@ fn classify(dir: &Path, flags: &[&str]) -> Command {
 fn a_signal_leaves_whole_lines_and_says_how_many() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    rows(dir, &[3; 9000]);
-    fs::write(dir.join("out.jsonl"), "old").unwrap();
     let model = root().join(tiny_model("gpt2"));
+    type Start<'a> = &'a dyn Fn() -> Command;
+    let generates: Start<'_> = &|| generate(dir, &model, &["--max-new-tokens", "20"]);
+    let classifies: Start<'_> = &|| classify(dir, &["--batch-size", "1", "--output", "out.jsonl"]);
     let cases = [
-        (generate(dir, &model, &["--max-new-tokens", "20"]), "INT", 130, "stopping"),
-        (
-            classify(dir, &["--batch-size", "1", "--output", "out.jsonl"]),
-            "TERM",
-            143,
-            "stopping after this batch",
-        ),
+        (generates, "INT", 130, "stopping"),
+        (classifies, "TERM", 143, "stopping after this batch"),
     ];
-    for (mut command, signal, code, stops) in cases {
-        let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        wait_for("row", || read(dir, "out.jsonl.partial").is_some_and(|text| !text.is_empty()));
-        send(signal, &child);
-        let output = child.wait_with_output().unwrap();
+    for (command, signal, code, stops) in cases {
+        let start = |count: usize| {
+            rows(dir, &vec![3; count]);
+            fs::write(dir.join("out.jsonl"), "old").unwrap();
+            command()
+        };
+        let has_rows =
+            |_: &Child| read(dir, "out.jsonl.partial").is_some_and(|text| !text.is_empty());
+        let (output, count) = signalled(signal, start, has_rows);
         let said = message(&output);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(&format!("{stops}; a second signal ends it at once\n")), "{said}");
         let partial = read(dir, "out.jsonl.partial").unwrap();
         assert!(partial.ends_with('\n'), "{partial}");
         let lines = parse_lines(&partial).len();
+        assert!((1..count).contains(&lines), "{lines}");
         let says = format!(
-            "\ninterrupted: {} of 9 000 rows are written, in out.jsonl.partial; ",
-            grouped(lines)
+            "\ninterrupted: {} of {} rows are written, in out.jsonl.partial; ",
+            grouped(lines),
+            grouped(count)
         );
         assert!(said.contains(&says), "{lines}: {said}");
         assert_eq!(read(dir, "out.jsonl").unwrap(), "old");
@@ -234,19 +260,20 @@ fn an_evaluation_that_a_signal_ends_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let row = format!("{}\n", json!({"input_ids": [5, 6, 7], "label": 1}));
-    fs::write(dir.join("rows.jsonl"), row.repeat(9000)).unwrap();
-    let mut command = peft(dir);
-    let model = root().join(tiny_model("gpt2-cls"));
-    command.arg("eval").arg("--model").arg(model).args(["--data", "rows.jsonl"]);
-    command.args(["--batch-size", "1"]).stderr(Stdio::piped()).stdout(Stdio::piped());
-    let child = command.spawn().unwrap();
-    wait_until_it_follows(&child);
-    send("INT", &child);
-    let output = child.wait_with_output().unwrap();
+    let start = |count: usize| {
+        fs::write(dir.join("rows.jsonl"), row.repeat(count)).unwrap();
+        let mut command = peft(dir);
+        let model = root().join(tiny_model("gpt2-cls"));
+        command.arg("eval").arg("--model").arg(model).args(["--data", "rows.jsonl"]);
+        command.args(["--batch-size", "1"]);
+        command
+    };
+    let (output, count) = signalled("INT", start, follows);
     let said = message(&output);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{said}");
-    let says = " of 9 000 rows: scores are of all of them, and nothing is written\n";
-    assert!(said.contains("\ninterrupted after ") && said.ends_with(says), "{said}");
+    let says =
+        format!(" of {} rows: scores are of all of them, and nothing is written\n", grouped(count));
+    assert!(said.contains("\ninterrupted after ") && said.ends_with(&says), "{said}");
 }
 
 /// Nobody reads its results, so that it cannot end in order.
@@ -262,7 +289,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut command = classify(dir, &[]);
     let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
     drop(command);
-    wait_until_it_follows(&child);
+    wait_for("handler", || follows(&child));
     send("INT", &child);
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let first = said.by_ref().find(|line| line.starts_with("stopping")).unwrap();

@@ -16,11 +16,10 @@ use crate::{
     flags::method_name::MethodName,
     locate,
     model_dir::ModelDir,
-    settings::{Settings, file},
+    settings::{Settings, file, whole},
     training::{
         file_names::RUN_FILE,
         method_builder::MethodBuilder,
-        run_folder::is_changed,
         started_from::{STARTED_FROM, StartedFrom},
     },
 };
@@ -70,8 +69,8 @@ pub fn settings(dir: &Path, adapter: &Adapter) -> Result<std::result::Result<Set
             "there is no {RUN_FILE} beside the adapter, with the settings and the seed that it was made from"
         )));
     }
-    if is_changed(&path)? {
-        return Ok(Err(format!("{} was changed after the run wrote it", path.display())));
+    if let Some(says) = whole::says_of(&path)? {
+        return Ok(Err(format!("{} {says}", path.display())));
     }
     let settings = match file::load(&path) {
         Ok(settings) => settings,

@@ -1,6 +1,6 @@
 //! Scores of classes that were written, or ranked.
 
-use peft_core::metrics::{Metrics, exact_match_by_group};
+use peft_core::metrics::{Metrics, exact_match_by_group, f1_of_class};
 
 /// A row: the class found, `None` for a text that is no class, and the right one.
 pub type Answer = (Option<usize>, usize);
@@ -16,11 +16,11 @@ pub fn scores(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> 
     if classes == 2 {
         let settled = |(found, expected): &Answer| (found.unwrap_or(1 - *expected), *expected);
         let settled: Vec<(usize, usize)> = answers.iter().map(settled).collect();
-        let found: Vec<Answer> =
-            settled.iter().map(|(found, expected)| (Some(*found), *expected)).collect();
-        metrics.insert("f1", f1(&found, 1).unwrap_or_default());
+        metrics.insert("f1", f1_of_class(&settled, &1).unwrap_or_default());
     }
-    let of_classes: Vec<f64> = (0..classes).filter_map(|class| f1(answers, class)).collect();
+    let rows: Vec<_> = answers.iter().map(|(found, expected)| (*found, Some(*expected))).collect();
+    let of_class = |class| f1_of_class(&rows, &Some(class));
+    let of_classes: Vec<f64> = (0..classes).filter_map(of_class).collect();
     metrics.insert("f1_macro", of_classes.iter().sum::<f64>() / of_classes.len().max(1) as f64);
     if let Some(groups) = groups {
         let right: Vec<bool> = answers.iter().map(is_right).collect();
@@ -29,14 +29,6 @@ pub fn scores(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> 
         metrics.insert("exact_match_by_group", share);
     }
     metrics
-}
-
-/// F1 of one class, `None` if it neither occurs nor was found.
-fn f1(answers: &[Answer], class: usize) -> Option<f64> {
-    let found = answers.iter().filter(|(found, _)| *found == Some(class)).count();
-    let there = answers.iter().filter(|(_, expected)| *expected == class).count();
-    let both = answers.iter().filter(|answer| **answer == (Some(class), class)).count();
-    (found + there > 0).then(|| 2.0 * both as f64 / (found + there) as f64)
 }
 
 #[cfg(test)]

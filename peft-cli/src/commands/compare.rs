@@ -186,13 +186,15 @@ impl ShownArgs {
         if let Some(path) = &self.plot {
             plot::write(comparison, path)?;
         }
-        match self.format() {
-            None => json(&as_json(comparison, differences, times))?,
-            Some(format) => output::line(table::of(comparison, differences, times, format))?,
-        }
-        // Last: what cannot be written must not cost what is printed.
+        let printed = match self.format() {
+            None => json(&as_json(comparison, differences, times)),
+            Some(format) => output::line(table::of(comparison, differences, times, format))
+                .map_err(CliError::from),
+        };
+        // What cannot be written costs nothing of what is printed, nor the other way round.
         let page = self.html.as_deref();
-        Ok(page.map_or(Ok(()), |path| of_comparison::write(comparison, differences, path))?)
+        page.map_or(Ok(()), |path| of_comparison::write(comparison, differences, path))?;
+        printed
     }
 }
 

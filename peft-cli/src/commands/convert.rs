@@ -98,6 +98,13 @@ pub fn run(args: &ConvertArgs) -> CliResult {
         false => Format::Peft,
     };
     let format = args.format.unwrap_or(by_name);
+    match format {
+        Format::Peft => output::check_folder("--to", &args.to)?,
+        Format::Npy => {
+            let to = Some(args.to.as_path()).filter(|to| output::is_stdout(to));
+            output::check_output("--to", to, &[])?;
+        }
+    }
     let base = base(args)?;
     let read = read(args, format, base.as_ref())?;
     let adapter = &read.adapter;

@@ -64,6 +64,9 @@ struct Reached {
 ///
 /// Returns an error if a folder cannot be written, or the run is interrupted.
 pub fn run(args: &DemoArgs) -> CliResult {
+    for (flag, folder) in [("--write-world", &args.write_world), ("--export", &args.export)] {
+        folder.as_deref().map_or(Ok(()), |folder| output::check_folder(flag, folder))?;
+    }
     if let Some(folder) = &args.write_world {
         return Ok(world::write_pretraining_text(folder).map_err(Error::write(folder))?);
     }

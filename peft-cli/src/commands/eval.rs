@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, ProblemType, Task,
+    Error, Task,
     text::{Encoded, LabelRenames, Record},
     train::TrainConfig,
 };
@@ -38,8 +38,9 @@ use crate::{
     error::{CliError, CliResult},
     evaluation_folder::{Evaluated, EvaluationFolder},
     flags::{
-        choices::{PADDING, at_least_one, parse_value},
+        choices::{PADDING, at_least_one},
         help::FlagHelp,
+        outputs::OutputArgs,
     },
     label_renames::{RenameArgs, ScoredRows},
     output::{self, grouped},
@@ -82,18 +83,8 @@ pub struct EvalArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
-    /// Class names in order, separated by commas, or as a JSON list.
-    #[arg(
-        long,
-        value_name = "LIST",
-        allow_hyphen_values = true,
-        show_default = "those of the adapter or the model"
-    )]
-    labels: Option<String>,
-    /// What the labels of a row are: single_label_classification, multi_label_classification or regression.
-    #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,
-        show_default = "that of the adapter or the model")]
-    problem_type: Option<ProblemType>,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// seq-cls: leave out rows without a label (none, -1, - or nan), and say how many.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
         show_default = "as in training, otherwise refuse them")]
@@ -196,6 +187,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     if args.vote.is_some() || args.model.adapters.len() > 1 {
         return voted::by_vote(args, side, (&taken, format), &renames);
     }
+    args.out.as_deref().map_or(Ok(()), |out| output::check_folder("--out", out))?;
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
     if let Some(out) = &out {
@@ -393,15 +385,15 @@ impl EvalArgs {
 
     /// A session with what the flags say of classes.
     fn completed(&self, session: Session, renames: &LabelRenames) -> CliResult<Session> {
-        let session = session.with_labels(self.labels.as_deref())?;
-        self.with_task(session.with_problem_type(self.problem_type)?, renames)
+        let session = session.with_labels(self.outputs.labels.as_deref())?;
+        self.with_task(session.with_problem_type(self.outputs.problem_type)?, renames)
     }
 
     /// A session with what the task says of classes. Where labels are renamed, a task of other data does not replace the
     /// classes that an adapter remembers.
     fn with_task(&self, session: Session, renames: &LabelRenames) -> CliResult<Session> {
         let session = session.with_skip_unlabelled(self.skip_unlabelled);
-        let keeps = self.labels.is_some() || !renames.is_empty();
+        let keeps = self.outputs.labels.is_some() || !renames.is_empty();
         Ok(session.with_task_labels(&self.text, keeps)?)
     }
 

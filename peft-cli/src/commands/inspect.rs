@@ -245,7 +245,7 @@ fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analy
     let is_kept_otherwise = note.is_some() && chosen.backend != device::Backend::Cpu;
     let of_run = known.filter(|_| !is_kept_otherwise);
     note.into_iter().for_each(output::note);
-    let session = Session::open(&UseArgs {
+    let args_of_run = UseArgs {
         model,
         adapters: vec![args.adapter.clone()],
         any_base: args.analysis.any_base,
@@ -253,7 +253,9 @@ fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analy
         on_device: device::DeviceArgs::default(),
         base_weights: of_run.and_then(|run| run.base_weights).unwrap_or_default(),
         dtype,
-    })?;
+    };
+    let session = Session::open_in_any_numbers(&args_of_run, &[Some(&args.adapter)])?.pop();
+    let session = session.ok_or_else(|| Error::Mismatch("no model was opened".into()))?;
     let question = Question {
         name: &args.adapter,
         settings,

@@ -25,6 +25,7 @@ pub struct ManArgs {
 ///
 /// Returns an error if a page cannot be written.
 pub fn run(args: &ManArgs, mut program: Command) -> CliResult {
+    output::check_folder("DIR", &args.dir)?;
     program.build();
     let of_commands = program.get_subcommands().filter(|command| command.get_name() != "help");
     let page = |command: &Command, name: String| -> CliResult<(PathBuf, Vec<u8>)> {

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// On the CPU, the kernels are compared with Burn's own operations. Logits, gradients, the losses of 20 training steps,
 /// generated texts and a batch of several adapters: what is further off than its tolerance is wrong, and the exit code 1.
-/// With --dtype, also what frozen matrices in 16 bits do to logits, gradients and losses, with Burn's own operations.
+/// With --dtype, also what frozen matrices in 16 bits do to logits, gradients, losses and texts, with Burn's own operations.
 /// Needs no files and no network. A GPU compiles and tunes its kernels in the first run, which takes longer.
 ///
 /// Examples:

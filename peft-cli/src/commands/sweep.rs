@@ -94,6 +94,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
             "--out is required (as a flag, or as `out` in the file of the sweep)".into(),
         )
     })?;
+    output::check_folder("--out", &out)?;
     if file.halving.is_some() && args.shard.is_some() {
         let message =
             "not used with [halving], which compares all runs: --jobs makes several at a time";

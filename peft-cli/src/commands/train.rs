@@ -170,7 +170,8 @@ fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> 
         let (settings, again) = (settings.clone(), again(args));
         let (resume, device, json) = (args.resume, args.device, args.json);
         let every = Duration::from_secs(args.log_every);
-        return Ensemble { settings, resume, device, every, json, again }.train();
+        let same_device = same_device(args);
+        return Ensemble { settings, resume, device, every, json, again, same_device }.train();
     }
     let own = member.map(Arc::as_ref);
     let planned = settings.and_then(|settings| plan(args, settings, own));
@@ -197,6 +198,7 @@ fn sums(run: &PreparedRun) -> CliResult<Sums> {
 
 /// Settings that have all that is required.
 fn completed(args: &TrainArgs, mut settings: Settings) -> CliResult<Settings> {
+    settings.out.as_deref().map_or(Ok(()), |out| output::check_folder("--out", out))?;
     if !args.resume {
         // Each task of several is completed by itself.
         if settings.tasks.is_none() {
@@ -315,7 +317,7 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
         (_, true) => Start::Replace,
         _ => Start::New,
     };
-    let folder = RunFolder::new(out, &run.settings, start).with_derived(&run.derived);
+    let folder = RunFolder::new(out, &run.settings, start).with_run(&run);
     let columns = is_watched().then(columns);
     let facts = run.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
     let signals = Signals::follow(AFTER_STEP);
@@ -332,7 +334,7 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
     let trained = match trained {
         Ok(trained) => trained,
         Err(error) => {
-            if let Some(way_on) = closing::way_on(&run, &error, out) {
+            if let Some(way_on) = closing::way_on(&run, &error, out, &again(args)) {
                 output::tell(way_on);
             }
             run_result::diverged(&run, &error, out)?;
@@ -364,10 +366,12 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
     if args.resume && progress.steps == 0 {
         output::note(closing::had_ended(&trained, out));
     }
-    close(&run, &trained, progress.train_loss(), out, args.json)?;
+    // Nobody may read what is printed; what is written does not depend on that.
+    let printed = close(&run, &trained, progress.train_loss(), out, args.json);
     let page = ended::write(&run, &trained, &signals, out);
     output::next("next: ", &closing::next_command(&run, &trained, out, &same_device(args)));
-    Ok(page?)
+    page?;
+    printed
 }
 
 /// The flags that are no settings of the run, for the command that goes on with it.

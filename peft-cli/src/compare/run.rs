@@ -6,7 +6,7 @@ use peft_core::{Adapter, Error, Result, data::Labels, formats::read, train::Best
 use serde_json::{Map, Value};
 
 use crate::{
-    settings::Settings,
+    settings::{Settings, whole},
     training::{
         damaged,
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
@@ -172,6 +172,12 @@ impl Run {
         let state = state(path, result.as_ref())?;
         let result = result.unwrap_or_default();
         let mut notes = Vec::new();
+        if whole::is_cut(&read::text(&run_file)?) {
+            let file = run_file.display();
+            notes.push(format!(
+                "{file}: its end is cut off; settings that it lacks count as not given"
+            ));
+        }
         // A run that goes on, or was killed, is left out anyway.
         if state == State::Finished {
             for (lines, file) in [(&steps, &metrics), (&evaluations, &evaluations_file)] {

@@ -14,6 +14,7 @@ use peft_core::{
     Adapter, Error, Result,
     adapter::{FolderLock, atomic},
     evaluate::Vote,
+    formats::read,
     train::TrainConfig,
 };
 use peft_models::Loaded;
@@ -36,13 +37,13 @@ use crate::{
     output::{self, quoted},
     screen::{bar::columns, fact::fact, manners::is_watched},
     session::Session,
-    settings::{Settings, file},
+    settings::{Settings, file, whole},
     signals::{AFTER_STEP, Signals},
     sweep::{Plan, There, Work, check},
     text_settings::TextArgs,
     training::{
         PreparedRun,
-        closing::resume_command,
+        closing::{numbers, resume_command},
         damaged,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         run_folder,
@@ -73,6 +74,8 @@ pub struct Ensemble {
     pub json: bool,
     /// The flags that are no settings, for the command that goes on.
     pub again: Given,
+    /// The flags by which another command computes on this device.
+    pub same_device: Given,
 }
 
 /// Whether a folder holds an ensemble.
@@ -88,7 +91,7 @@ impl Ensemble {
     /// Returns an error if the settings, the model or the rows cannot be used, if a member fails or diverges, or a signal
     /// came; what was made is saved then.
     pub fn train(self) -> CliResult {
-        let Self { mut settings, resume, every, json, again, .. } = self;
+        let Self { mut settings, resume, every, json, again, same_device, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
@@ -161,21 +164,23 @@ impl Ensemble {
         let table = scores(&set, &settings, &valid, (&signals, &again))?;
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
-        match json {
-            true => output::line(table.json(None, None))?,
-            false => output::line(table.text())?,
-        }
+        // Whoever reads what is printed, what is to be done next is told.
+        let printed = match json {
+            true => output::line(table.json(None, None)),
+            false => output::line(table.text()),
+        };
         let folders = plan.runs.iter().map(|run| format!(" --adapter {}", quoted(&run.folder)));
         let model = settings.model.as_deref().map(quoted).unwrap_or_default();
         let by = if set.task()?.is_language_model() { " --rank-classes" } else { "" };
         output::next(
             "next: ",
             &format!(
-                "peft eval --model {model}{} --vote majority{by} --data ROWS.jsonl",
-                folders.collect::<String>()
+                "peft eval --model {model}{}{}{same_device} --vote majority{by} --data ROWS.jsonl",
+                folders.collect::<String>(),
+                numbers(&settings)
             ),
         );
-        Ok(())
+        Ok(printed?)
     }
 }
 
@@ -186,14 +191,22 @@ fn settings_of(out: &Path) -> CliResult<Settings> {
         let otherwise = "put the file back as it was, or give another --out: its members are adapters of their own";
         let settings = file::load(&path)
             .map_err(|error| damaged::with_way_out(error, || otherwise.to_string()))?;
-        return match settings.missing().as_slice() {
-            [] => Ok(settings),
-            lacking => {
-                let lacking = listed(lacking, "and");
-                let message = format!("was cut off: it holds no {lacking}; {otherwise}");
-                Err(Error::file(&path, message).into())
-            }
-        };
+        let lacking = settings.missing();
+        if !lacking.is_empty() {
+            let lacking = listed(&lacking, "and");
+            let message = format!("was cut off: it holds no {lacking}; {otherwise}");
+            return Err(Error::file(&path, message).into());
+        }
+        let text = read::text(&path)?;
+        // With defaults for what is missing it would be another ensemble.
+        whole::refuse_cut(&text, &path).map_err(|error| {
+            let way_out = "or give another --out: its members are adapters of their own";
+            damaged::with_way_out(error, || way_out.to_string())
+        })?;
+        if let Some(says) = whole::says_of_edited(&text) {
+            run_folder::note_changes(&path, says);
+        }
+        return Ok(settings);
     }
     let message = match out.join(RUN_FILE).exists() {
         true => format!(

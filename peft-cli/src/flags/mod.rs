@@ -9,6 +9,7 @@
 //! | [`everywhere`] | the flags of every command |
 //! | [`given`] | flags that are no settings, for a command that goes on |
 //! | [`decoding`] | the flags of generation |
+//! | [`outputs`] | what the outputs of a classifier are |
 //! | [`field_flags`] | fields of configs that are flags of another name |
 //! | [`help`] | defaults and names in help texts |
 
@@ -20,4 +21,5 @@ pub mod field_flags;
 pub mod given;
 pub mod help;
 pub mod method_name;
+pub mod outputs;
 pub mod reparameterization;

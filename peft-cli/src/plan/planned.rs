@@ -1,12 +1,9 @@
-//! From settings and a config to a step: what would be trained on what, without a weight and without a row.
+//! From settings and a config to a step: what would be trained on what, without a weight and without the text of a row.
 
 use std::{fs, path::Path};
 
 use peft_core::{
-    Error, FrozenModel, PrefixPositions, Result, Site, SiteSpec, Task,
-    evaluate::checks::check_topology,
-    formats::gguf::is_gguf,
-    methods::prefix::{Placement, ResolvedPlacement},
+    Error, FrozenModel, Result, Task, evaluate::checks::check_topology, formats::gguf::is_gguf,
     train::TrainConfig,
 };
 use peft_models::{
@@ -17,13 +14,15 @@ use peft_models::{
 
 use super::{
     hardware::{Device, Kind},
+    limits::{check_length, check_sizes, check_step, refuse_unplanned},
+    method::method_of,
     rows::RowArgs,
     weightless::Weightless,
 };
 use crate::{
     device::{Backend, DeviceName, open::open},
     error::{CliError, CliResult},
-    flags::{field_flags::as_flag, method_name::MethodName},
+    flags::method_name::MethodName,
     locate,
     model_dir::ModelDir,
     settings::{
@@ -31,7 +30,7 @@ use crate::{
         resolve::{check_uses, resolve},
         train_config::train_config,
     },
-    training::method_builder::MethodBuilder,
+    training::{class_count, method_builder::MethodBuilder},
 };
 
 /// A step that would be made.
@@ -59,10 +58,6 @@ pub struct Planned {
     pub config: TrainConfig,
 }
 
-/// The most parameters of a model, and numbers of a step: what is larger is none.
-const MOST_PARAMETERS: f64 = 1e14;
-const MOST_NUMBERS: f64 = 1e17;
-
 impl Planned {
     /// The step of these settings.
     ///
@@ -71,7 +66,8 @@ impl Planned {
     /// Returns an error naming the flag, the file or the key that is wrong, as training would.
     pub fn new(mut settings: Settings, rows: &RowArgs) -> CliResult<Self> {
         refuse_unplanned(&settings)?;
-        // Neither is read; training needs both.
+        // Training needs rows; here they may be missing.
+        let named = settings.train.clone();
         settings.train.get_or_insert_with(|| vec!["rows".into()]);
         let settings = resolve(settings)?;
         let name = *Settings::required(&settings.method, "--method")?;
@@ -110,12 +106,20 @@ impl Planned {
         let (method, positions) = method_of(&builder, name)?;
         let predicts_first = name == MethodName::Prompt;
         let batch = rows.batch(&settings, task, predicts_first)?;
-        let head = rows.classes(&settings, task)?.map(|classes| TrainedHead {
-            classes,
+        let classes = rows.classes(&settings, task)?;
+        let in_rows = match rows.assumes_classes(&settings, task) {
+            true => {
+                let settings = Settings { train: named, ..settings.clone() };
+                class_count::of_rows(&settings, task, &read)?
+            }
+            false => None,
+        };
+        let head = classes.map(|assumed| TrainedHead {
+            classes: in_rows.unwrap_or(assumed),
             hidden: model.head_layout(task).hidden,
             reads_rows: task == Task::SeqCls,
         });
-        let assumes_classes = rows.assumes_classes(&settings, task);
+        let assumes_classes = in_rows.is_none() && rows.assumes_classes(&settings, task);
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
         check_step(&outline, &method, batch, read.path())?;
@@ -265,174 +269,6 @@ impl Planned {
     /// In which type products are.
     pub fn compute(&self) -> Compute {
         self.settings.dtype.unwrap_or_default()
-    }
-}
-
-/// Refuses settings of runs that are no single step of one method.
-fn refuse_unplanned(settings: &Settings) -> Result<()> {
-    let given = [
-        (
-            "--tasks",
-            settings.tasks.is_some(),
-            "plan each task by itself: their batches follow each other",
-        ),
-        (
-            "--init-adapter",
-            settings.init_adapter.is_some(),
-            "give --num-virtual-tokens as the adapter has them, and for a prefix --prefix-projection false",
-        ),
-        (
-            "--ensemble",
-            settings.ensemble.is_some(),
-            "its adapters are trained one after another, each like one alone",
-        ),
-    ];
-    match given.into_iter().find(|(_, given, _)| *given) {
-        Some((flag, _, way_on)) => Err(Error::setting(flag, format!("not planned for: {way_on}"))),
-        None => Ok(()),
-    }
-}
-
-/// What a method costs, and where the positions of rows start after it.
-fn method_of(builder: &MethodBuilder<'_>, name: MethodName) -> Result<(Method, PrefixPositions)> {
-    let spec = builder.model.spec();
-    let h = spec.hidden_size;
-    match name {
-        MethodName::Head => {
-            builder.head()?;
-            let method =
-                Method { virtual_tokens: 0, placing: Placing::Nothing, network: 0, trained: 0 };
-            Ok((method, PrefixPositions::Shifted))
-        }
-        MethodName::Prompt => {
-            let config = builder.prompt_config()?;
-            config.validate().map_err(as_flag)?;
-            let network = config.encoder.as_ref().map_or(0, |encoder| encoder.num_params(h));
-            let p = config.num_virtual_tokens;
-            let method = Method {
-                virtual_tokens: p,
-                placing: Placing::Prompt,
-                network,
-                trained: p * h + network,
-            };
-            Ok((method, PrefixPositions::Shifted))
-        }
-        MethodName::Prefix => {
-            let config = builder.prefix_config()?;
-            config.validate().map_err(as_flag)?;
-            let hidden = config.prefix_projection.then_some(config.hidden_size);
-            let placed = (&config.placement, None);
-            key_values(builder, config.num_virtual_tokens, hidden, placed)
-        }
-        MethodName::Ptv2 => {
-            let config = builder.ptv2_config()?;
-            config.validate().map_err(as_flag)?;
-            let hidden = config.prefix_projection.then_some(config.hidden_size);
-            let placed = (&config.placement, config.layers.as_deref());
-            key_values(builder, config.num_virtual_tokens, hidden, placed)
-        }
-    }
-}
-
-/// P virtual tokens in each layer of each site, or in these layers. `hidden`: the width of the MLP that makes them.
-fn key_values(
-    builder: &MethodBuilder<'_>,
-    p: usize,
-    hidden: Option<usize>,
-    (placement, layers): (&Placement, Option<&[usize]>),
-) -> Result<(Method, PrefixPositions)> {
-    let spec = builder.model.spec();
-    let h = spec.hidden_size;
-    let ResolvedPlacement { sites, positions, .. } =
-        placement.resolve(spec, layers).map_err(as_flag)?;
-    let (mut network, mut trained) = (0, 0);
-    for site in &sites {
-        match hidden {
-            // The small matrix, and two layers with their biases.
-            Some(hidden) => {
-                let matrices = hidden.saturating_mul(h + site.width());
-                network = matrices.saturating_add(network);
-                let others = p.saturating_mul(h).saturating_add(hidden + site.width());
-                trained = matrices.saturating_add(others).saturating_add(trained);
-            }
-            None => trained = p.saturating_mul(site.width()).saturating_add(trained),
-        }
-    }
-    let places: Vec<(Site, Vec<usize>)> =
-        sites.into_iter().map(|site| (site.spec.site, site.layers)).collect();
-    let placing = Placing::KeyValues(places);
-    Ok((Method { virtual_tokens: p, placing, network, trained }, positions))
-}
-
-/// Refuses rows that are too long for the model together with the virtual tokens.
-fn check_length(
-    outline: &Outline,
-    method: &Method,
-    positions: PrefixPositions,
-    batch: Batch,
-) -> Result<()> {
-    let spec = &outline.spec;
-    let is_unshifted = positions == PrefixPositions::Unshifted;
-    let taken = match &method.placing {
-        Placing::KeyValues(_) if is_unshifted => 0,
-        _ => method.virtual_tokens,
-    };
-    let on_decoder = if method.placing == Placing::Prompt { 0 } else { taken };
-    for (flag, limit, taken, tokens) in [
-        ("--tokens-per-row", spec.max_positions, taken, batch.tokens),
-        ("--target-tokens-per-row", spec.max_decoder_positions, on_decoder, batch.decoder_tokens),
-    ] {
-        if let Some(limit) =
-            limit.filter(|limit| tokens > 0 && taken as u64 + tokens > *limit as u64)
-        {
-            let message = format!(
-                "found {tokens}, with {taken} virtual tokens; the model has {limit} positions for them and the row"
-            );
-            return Err(Error::setting(flag, message));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses sizes that no model has, before they are multiplied with each other.
-fn check_sizes(outline: &Outline, path: &Path) -> Result<()> {
-    let parameters = outline.parameters.total() as f64;
-    match parameters > MOST_PARAMETERS {
-        true => {
-            let message = format!(
-                "describes a model of {parameters:.0e} parameters, expected at most {MOST_PARAMETERS:.0e}: are its sizes right?"
-            );
-            Err(Error::file(path, message))
-        }
-        false => Ok(()),
-    }
-}
-
-/// Refuses a step with more numbers than are counted.
-fn check_step(outline: &Outline, method: &Method, batch: Batch, path: &Path) -> Result<()> {
-    let spec = &outline.spec;
-    let layers: f64 = spec.sites.iter().map(|site| site.num_layers as f64).sum();
-    let heads = |site: &SiteSpec| (site.num_heads * site.head_dim) as f64;
-    let widest = spec.sites.iter().map(heads).fold(outline.widest() as f64, f64::max);
-    let most_heads = spec.sites.iter().map(|site| site.num_heads).max().unwrap_or(1) as f64;
-    let p = method.virtual_tokens as f64;
-    // Those of a prompt are in each row of an encoder, and all are keys of each position.
-    let tokens = (batch.tokens + batch.decoder_tokens + 1) as f64 + p;
-    // General operations keep the scores of all pairs, too.
-    let width = spec.hidden_size as f64 + 4.0 * widest + 2.0 * most_heads * tokens;
-    let most = (batch.rows as f64 * tokens * width * layers)
-        .max(batch.targets as f64 * spec.vocab_size as f64)
-        // A slice, of which there are no more than rows, has gradients of what is trained.
-        .max(batch.rows as f64 * method.trained as f64);
-    match most > MOST_NUMBERS {
-        true => {
-            let message = format!(
-                "with such rows and {p} virtual tokens a step would have {most:.0e} numbers, expected at most {MOST_NUMBERS:.0e}: \
-                 give fewer or shorter rows, or fewer virtual tokens"
-            );
-            Err(Error::file(path, message))
-        }
-        false => Ok(()),
     }
 }
 

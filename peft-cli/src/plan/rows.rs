@@ -1,4 +1,4 @@
-//! The flags of `peft plan` that say what rows would be, since it reads none.
+//! The flags of `peft plan` that say what rows would be: of rows it reads the classes alone.
 
 use clap::Args;
 use peft_core::{Error, ProblemType, Result, Task};
@@ -24,7 +24,7 @@ pub struct RowArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one, show_default = "all; seq-cls: the row as a whole")]
     labelled_per_row: Option<usize>,
     /// Classes of a head.
-    #[arg(long, value_name = "C", value_parser = at_least_one, show_default = "those of --labels, else 2")]
+    #[arg(long, value_name = "C", value_parser = at_least_one, show_default = "those of --labels, else of the rows of --train, else 2")]
     classes: Option<usize>,
 }
 

@@ -26,10 +26,10 @@ const THREADS: &str = "RAYON_NUM_THREADS";
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`](crate::CliError::Usage) if they cannot make a run together;
+/// [`CliError::Usage`](crate::CliError::Usage) if they cannot make a run together, or if variables say what no launcher does;
 /// [`Error::Peer`](peft_core::Error::Peer) if MPI fails.
 pub fn join() -> CliResult<Option<Arc<Member>>> {
-    let Some(launched) = launched::find(|name| env::var(name).ok()) else { return Ok(None) };
+    let Some(launched) = launched::find(|name| env::var(name).ok())? else { return Ok(None) };
     let (transport, host) = connected(&launched)?;
     let own = Place { host, cores: super::cores::Cores::here() };
     let member = Arc::new(Member::new(transport, &own)?);

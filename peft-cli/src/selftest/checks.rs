@@ -45,8 +45,10 @@ impl Check {
 pub enum How {
     /// In f32.
     F32,
-    /// In f32, with gradient checkpointing.
+    /// In f32, with gradient checkpointing as the device does it: by an operation of the CPU's kernels, or by a tape.
     Recomputed,
+    /// In f32, with gradient checkpointing by a tape where it would not be so: by Burn's own operations on the CPU.
+    Taped,
     /// In f32, with products in bf16 by kernels.
     Bf16Products,
     /// In f32, with frozen matrices that are kept and multiplied in 16 bits, by Burn's own operations.
@@ -59,17 +61,28 @@ impl How {
         match self {
             Self::F32 => "f32",
             Self::Recomputed => "f32, recomputed",
+            Self::Taped => "f32, by a tape",
             Self::Bf16Products => "bf16 products",
             Self::Reduced(compute) => compute.name(),
         }
     }
 
+    /// Whether layers run again in the backward pass.
+    pub fn recomputes(self) -> bool {
+        matches!(self, Self::Recomputed | Self::Taped)
+    }
+
+    /// Whether it is of Burn's own operations, on the CPU, too.
+    pub fn is_general(self) -> bool {
+        matches!(self, Self::Taped | Self::Reduced(_))
+    }
+
     /// The options that a model is loaded with.
     pub fn options(self) -> LoadOptions {
         LoadOptions {
-            recompute: self == Self::Recomputed,
+            recompute: self.recomputes(),
             compute: match self {
-                Self::F32 | Self::Recomputed => Compute::F32,
+                Self::F32 | Self::Recomputed | Self::Taped => Compute::F32,
                 Self::Bf16Products => Compute::Bf16,
                 Self::Reduced(compute) => compute,
             },
@@ -81,7 +94,7 @@ impl How {
     /// none are.
     pub fn rounding(self) -> Option<f64> {
         match self {
-            Self::F32 | Self::Recomputed | Self::Reduced(Compute::F32) => None,
+            Self::F32 | Self::Recomputed | Self::Taped | Self::Reduced(Compute::F32) => None,
             Self::Bf16Products | Self::Reduced(Compute::Bf16) => Some(1.0),
             Self::Reduced(Compute::F16) => Some(1.0 / 8.0),
         }
@@ -91,11 +104,14 @@ impl How {
     pub fn checks(self) -> &'static [Check] {
         match self {
             Self::F32 => &Check::ALL,
-            Self::Recomputed => &[Check::Gradients],
-            Self::Bf16Products => &[Check::Forward, Check::Gradients],
+            Self::Recomputed | Self::Taped => &[Check::Gradients, Check::Training],
             // The first steps of a run in f16 may be left out, until its loss is scaled as it has to be.
-            Self::Reduced(Compute::F16) => &[Check::Forward, Check::Gradients],
-            Self::Reduced(_) => &[Check::Forward, Check::Gradients, Check::Training],
+            Self::Bf16Products | Self::Reduced(Compute::F16) => {
+                &[Check::Forward, Check::Gradients, Check::Generation]
+            }
+            Self::Reduced(_) => {
+                &[Check::Forward, Check::Gradients, Check::Training, Check::Generation]
+            }
         }
     }
 }
@@ -121,6 +137,16 @@ mod tests {
             assert!(how.rounding().is_some() && how.checks().contains(&Check::Gradients));
         }
         assert_eq!(How::F32.rounding(), None);
+    }
+
+    #[test]
+    fn layers_that_run_again_are_a_way_to_compute() {
+        for how in [How::Recomputed, How::Taped] {
+            assert!(how.options().recompute && how.rounding().is_none(), "{how:?}");
+            assert_eq!(how.checks(), [Check::Gradients, Check::Training]);
+        }
+        assert!(!How::Bf16Products.options().recompute);
+        assert!(How::Taped.is_general() && !How::Recomputed.is_general());
     }
 
     #[test]

@@ -96,14 +96,70 @@ pub fn worst(
     Ok(worst)
 }
 
+/// How much likelier or less likely, in nats, a model finds the texts that another one made, at most: rounding may decide
+/// between tokens that are as near as that.
+///
+/// # Errors
+///
+/// Those of the models.
+pub fn moved([one, other]: [&dyn FrozenModel; 2], family: Family, made: &[Texts]) -> Result<f64> {
+    let mut most = 0.0f64;
+    for (((_, tokens), (_, of_other)), texts) in
+        each(one, family)?.into_iter().zip(each(other, family)?).zip(made)
+    {
+        for (row, ids) in ROWS.iter().zip(&texts.ids) {
+            let of = |model: &dyn FrozenModel, tokens: &VirtualTokens| -> Result<f64> {
+                let likely = log_likelihoods(model, &[row], &[ids.clone()], tokens, &config())?;
+                Ok(likely.first().and_then(|of_row| of_row.first()).copied().unwrap_or(f64::NAN))
+            };
+            let off = of(one, &tokens)? - of(other, &of_other)?;
+            // What is no number says nothing about the rest.
+            most = if off.is_nan() { f64::INFINITY } else { off.abs().max(most) };
+        }
+    }
+    Ok(most)
+}
+
+/// How far texts of one token are from those that are expected.
+///
+/// # Errors
+///
+/// Those of the model.
+pub fn of_one_token(
+    measure: &dyn FrozenModel,
+    family: Family,
+    expected: &[Texts],
+) -> Result<Worst> {
+    let mut texts = expected.to_vec();
+    texts.iter_mut().flat_map(|texts| &mut texts.ids).for_each(|ids| ids.fill(0));
+    worst(measure, family, &texts, expected)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use burn::tensor::{DType, Device};
-    use peft_models::{LoadOptions, random_model::random_model};
+    use peft_models::{LoadOptions, WeightFormat, random_model::random_model};
 
     use super::*;
     use crate::selftest::rows::SHAPE;
+
+    #[test]
+    fn rounding_moves_likelihoods_by_less_than_another_token() {
+        for family in Family::CAUSAL.into_iter().chain(Family::ENCODER_DECODER) {
+            let model = |weights| {
+                let options = LoadOptions { weights, ..LoadOptions::default() };
+                random_model(family, SHAPE, SEED, &Device::default(), DType::F32, options).unwrap()
+            };
+            let (exact, rounded) = (model(WeightFormat::F32), model(WeightFormat::Bf16));
+            let exact = exact.model.as_ref();
+            let expected = texts(exact, family).unwrap();
+            assert_eq!(moved([exact, exact], family, &expected).unwrap(), 0.0);
+            let off = moved([exact, rounded.model.as_ref()], family, &expected).unwrap();
+            let far = of_one_token(exact, family, &expected).unwrap().difference;
+            assert!(off > 0.0 && 2.0 * off < far && far.is_finite(), "{family:?}: {off} {far}");
+        }
+    }
 
     #[test]
     fn another_token_is_as_far_as_it_is_less_likely() {

@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 use peft_core::{
-    FrozenModel, Mode, PaddingSide, PeftMethod, Pooling, ProblemType, Result, Task, VirtualTokens,
+    FrozenModel, LayerTape, Mode, PaddingSide, PeftMethod, Pooling, ProblemType, Result, Task,
+    VirtualTokens,
     contract::{loss::cross_entropy_sum, params},
     data::{Example, Target, token_batch},
     evaluate::{Member, MultiAdapter, Positions, outputs::logits},
@@ -76,11 +77,17 @@ impl Visit for Gradients {
     ) -> Result<Vec<Vec<f64>>> {
         let (task, examples) = (task_of(self.0), examples(self.0));
         let examples: Vec<&Example> = examples.iter().collect();
-        let virtual_tokens = model.prefill(&trainable.method.virtual_tokens(Mode::Evaluate))?;
+        let made = model.prefill(&trainable.method.virtual_tokens(Mode::Evaluate))?;
+        // As training does it: layers are cut from each other, and all of them from the method.
+        let tape = model.recomputes().then(LayerTape::default);
+        let virtual_tokens = if tape.is_some() { made.leaves() } else { made.clone() };
         let after_prompt = virtual_tokens.last_hidden.is_some();
         let (positions, targets) = Positions::labelled(task, &examples, after_prompt);
         let batch = token_batch(&examples, PaddingSide::Right);
-        let hidden = model.forward(&batch, &virtual_tokens)?;
+        let hidden = match &tape {
+            Some(tape) => model.forward_taped(&batch, &virtual_tokens, tape)?,
+            None => model.forward(&batch, &virtual_tokens)?,
+        };
         let states = positions.states(model, &batch, &hidden, Pooling::First)?;
         let sum = match task.has_head() {
             true => {
@@ -90,15 +97,37 @@ impl Visit for Gradients {
         };
         // In f16 small gradients would be zero; these are not so large that a factor like this makes them infinite.
         let scale = if model.scales_loss() { LOSS_SCALE } else { 1.0 };
-        let mut found = (sum * (scale / targets.len() as f64)).backward();
+        let loss = sum * (scale / targets.len() as f64);
+        let mut all = match &tape {
+            Some(tape) => tape.backward(&loss),
+            None => vec![loss.backward()],
+        };
+        if tape.is_some() {
+            let each = all.iter_mut().map(|own| virtual_tokens.clone().take_gradients(own));
+            let of_tokens = added(each);
+            all.extend(made.dot(of_tokens).map(|dot| dot.backward()));
+        }
         // What has no gradient has none on either side, or the lengths differ.
         let of = |gradient: Option<Tensor<1>>| -> Vec<f64> {
             let values =
                 gradient.map_or_else(Vec::new, |gradient| gradient.into_data().iter().collect());
             values.into_iter().map(|value: f64| value / scale).collect()
         };
-        Ok(params::gradients(&trainable, &mut found).into_iter().map(of).collect())
+        let each = all.iter_mut().map(|own| params::gradients(&trainable, own));
+        Ok(added(each).into_iter().map(of).collect())
     }
+}
+
+/// The sums of gradients of the same tensors in several backward passes.
+fn added(each: impl Iterator<Item = Vec<Option<Tensor<1>>>>) -> Vec<Option<Tensor<1>>> {
+    let add = |one: Option<Tensor<1>>, other: Option<Tensor<1>>| match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    };
+    let both = |sums: Vec<_>, own: Vec<_>| {
+        sums.into_iter().zip(own).map(|(sum, own)| add(sum, own)).collect()
+    };
+    each.reduce(both).unwrap_or_default()
 }
 
 /// The loss of each step of a run, with each method.
@@ -107,42 +136,55 @@ impl Visit for Gradients {
 ///
 /// Those of the run.
 pub fn training(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+    let config = TrainConfig {
+        steps: Some(STEPS),
+        batch_size: 2,
+        // Small: Adam makes steps of one size even of gradients that are nothing but rounding.
+        lr: 0.001,
+        seed: SEED,
+        ..TrainConfig::new(task_of(family))
+    };
+    let run = Run { family, config };
     let of = |method: Method| {
-        let values = with_trainable(method, family, model, SEED, &Losses(family))?;
+        let reports = with_trainable(method, family, model, SEED, &run)?;
+        let values = reports.iter().map(|report| report.loss).collect();
         Ok(Part { at: method.name(), values })
     };
     Method::ALL.into_iter().map(of).collect()
 }
 
-struct Losses(Family);
+/// A run on the rows of a family: what each of its steps reports.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Whose rows are learnt.
+    pub family: Family,
+    /// How.
+    pub config: TrainConfig,
+}
 
-impl Visit for Losses {
-    type Found = Vec<f64>;
+impl Visit for Run {
+    type Found = Vec<StepReport>;
 
     fn visit<M: PeftMethod>(
         &self,
         model: &dyn FrozenModel,
         trainable: Trainable<M>,
-    ) -> Result<Vec<f64>> {
-        struct Read(Vec<f64>);
-        impl Observer for Read {
-            fn step(&mut self, report: &StepReport) -> Flow {
-                self.0.push(report.loss);
-                Flow::Continue
-            }
-        }
-        let config = TrainConfig {
-            steps: Some(STEPS),
-            batch_size: 2,
-            // Small: Adam makes steps of one size even of gradients that are nothing but rounding.
-            lr: 0.001,
-            seed: SEED,
-            ..TrainConfig::new(task_of(self.0))
-        };
-        let (rows, mut read) = (examples(self.0), Read(Vec::new()));
+    ) -> Result<Vec<StepReport>> {
+        let (rows, mut found) = (examples(self.family), Reports::default());
         let data = TrainingData { train: &rows, valid: &[] };
-        train(model, trainable, &data, &config, &RunContext::default(), &mut read)?;
-        Ok(read.0)
+        train(model, trainable, &data, &self.config, &RunContext::default(), &mut found)?;
+        Ok(found.0)
+    }
+}
+
+/// An observer that keeps what each step reports.
+#[derive(Clone, Debug, Default)]
+pub struct Reports(pub Vec<StepReport>);
+
+impl Observer for Reports {
+    fn step(&mut self, report: &StepReport) -> Flow {
+        self.0.push(report.clone());
+        Flow::Continue
     }
 }
 

@@ -76,8 +76,11 @@ pub fn advice(rows: &[Row], on: On, backend: Backend) -> Option<String> {
     for compute in Compute::ALL.into_iter().filter(|compute| is_wrong(How::Reduced(*compute))) {
         ways.push(format!("do without --dtype {compute} there"));
     }
+    if is_wrong(How::Recomputed) {
+        ways.push("do without --recompute".to_string());
+    }
     // What else is wrong.
-    let is_other = wrong.iter().any(|row| !matches!(row.how, How::Reduced(_)));
+    let is_other = wrong.iter().any(|row| !matches!(row.how, How::Reduced(_) | How::Recomputed));
     match on {
         On::Cpu => {
             if is_wrong(How::F32) {
@@ -86,8 +89,8 @@ pub fn advice(rows: &[Row], on: On, backend: Backend) -> Option<String> {
                         .to_string(),
                 );
             }
-            if is_wrong(How::Recomputed) {
-                ways.push("do without --recompute".to_string());
+            if is_wrong(How::Taped) {
+                ways.push("do without --recompute where PEFT_KERNELS is off".to_string());
             }
             if is_wrong(How::Bf16Products) {
                 ways.push("do without --dtype bf16".to_string());
@@ -177,6 +180,12 @@ mod tests {
         let reduced = [row(How::Reduced(Compute::F16), Ok((worst(0.5), 0.1)))];
         let told = advice(&reduced, On::Gpu, Backend::Wgpu).unwrap_or_default();
         assert!(told.contains("--dtype f16") && !told.contains("--device cpu"), "{told}");
+        let recomputed = [row(How::Recomputed, Ok((worst(0.5), 0.1)))];
+        let told = advice(&recomputed, On::Gpu, Backend::Wgpu).unwrap_or_default();
+        assert!(told.contains("--recompute") && !told.contains("--device cpu"), "{told}");
+        let taped = [row(How::Taped, Ok((worst(0.5), 0.1)))];
+        let told = advice(&taped, On::Cpu, Backend::Cpu).unwrap_or_default();
+        assert!(told.contains("--recompute where PEFT_KERNELS is off"), "{told}");
         let json = json_of(&rows);
         assert_eq!([&json[0]["right"], &json[1]["difference"]], [&json!(true), &Value::Null]);
         assert_eq!(json[2]["error"], "lost the device");

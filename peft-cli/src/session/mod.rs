@@ -3,12 +3,16 @@
 //! | file | contents |
 //! |---|---|
 //! | `flags` | [`UseArgs`]: the flags that name model and adapters |
+//! | [`numbers`] | in which numbers an adapter's run had the base model |
 //! | `open` | [`Session`]: loaded and checked |
-//! | `rows` | how a session reads rows and prompts |
+//! | `settings` | what it knows of rows: by flags, tasks, and what the adapter remembers |
+//! | `rows` | how it reads rows and prompts |
 
 mod flags;
+pub mod numbers;
 mod open;
 mod rows;
+mod settings;
 
 pub use flags::UseArgs;
 pub use open::Session;

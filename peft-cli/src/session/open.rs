@@ -13,7 +13,7 @@ use peft_core::{
 use peft_models::{LoadOptions, Loaded};
 use serde_json::Value;
 
-use super::UseArgs;
+use super::{UseArgs, numbers};
 use crate::{
     adapter_folder,
     base_model::{self, Purpose},
@@ -78,12 +78,36 @@ impl Session {
         opened.pop().ok_or_else(|| Error::Mismatch("no model was opened".into()).into())
     }
 
-    /// Loads the model once and puts each of these adapters on it.
+    /// Loads the model once and puts each of these adapters on it. That one was trained in other numbers is told.
     ///
     /// # Errors
     ///
     /// Returns an error if the model or an adapter cannot be loaded, or if they do not fit each other.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
+        let sessions = Self::open_in_any_numbers(args, adapters)?;
+        // Members of a vote mostly differ in the same.
+        let mut found: Vec<(_, Vec<String>)> = Vec::new();
+        for (named, session) in adapters.iter().zip(&sessions) {
+            let (Some(named), Some(adapter)) = (named, &session.adapter) else { continue };
+            let (differing, named) =
+                (numbers::differing(adapter, args), named.display().to_string());
+            match found.iter_mut().find(|(known, _)| *known == differing) {
+                Some((_, whose)) => whose.push(named),
+                None => found.push((differing, vec![named])),
+            }
+        }
+        for (differing, whose) in found {
+            numbers::note(&differing, &whose).into_iter().for_each(output::note);
+        }
+        Ok(sessions)
+    }
+
+    /// As [`open_each`](Self::open_each), where the caller tells of the numbers.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open_each`](Self::open_each).
+    pub fn open_in_any_numbers(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
         args.on_device.apply()?;
         let device = device::choose(args.device)?;
         let dir = ModelDir::from(locate::model(&args.model)?);

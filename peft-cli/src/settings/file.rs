@@ -14,7 +14,10 @@ use peft_core::{Error, Result, formats::read};
 
 use toml::de::DeTable;
 
-use super::Settings;
+use super::{
+    Settings,
+    whole::{self, FROM_FILE, starts_from_its_folder},
+};
 use crate::{
     hub,
     nearest::{did_you_mean, nearest},
@@ -23,10 +26,6 @@ use crate::{
     tasks::task_file::is_file,
     training::{class_weights::BALANCED, file_names::RUN_FILE},
 };
-
-/// The first line of a TOML file whose relative paths start from its folder, a comment. Those of others start from the
-/// working folder.
-const FROM_FILE: &str = "# Relative paths start from the folder of this file.";
 
 /// Standard input.
 const STANDARD_INPUT: &str = "-";
@@ -37,9 +36,13 @@ const STANDARD_INPUT: &str = "-";
 ///
 /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
 pub fn load(path: &Path) -> Result<Settings> {
-    let text = read::text(path)?;
-    refuse_unknown(&text, path, &[])?;
-    let found: Settings = toml::from_str(&text)
+    parse(&read::text(path)?, path)
+}
+
+/// As [`load`], of the text that a file holds.
+fn parse(text: &str, path: &Path) -> Result<Settings> {
+    refuse_unknown(text, path, &[])?;
+    let found: Settings = toml::from_str(text)
         .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
     if found.steps.is_some() && found.epochs.is_some() {
         return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
@@ -50,7 +53,7 @@ pub fn load(path: &Path) -> Result<Settings> {
     };
     let folder = folder.canonicalize().map_err(Error::read(path))?;
     let is_run = path.file_name().is_some_and(|name| name == RUN_FILE);
-    let start = match (starts_from_its_folder(&text), &found.out) {
+    let start = match (starts_from_its_folder(text), &found.out) {
         (true, _) => Some(folder),
         // A run of an earlier version: its paths start from where it ran, and from there `out` led to this folder.
         (false, Some(out)) if is_run => before(&folder, out),
@@ -67,12 +70,15 @@ pub fn load(path: &Path) -> Result<Settings> {
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// As [`load`]; [`Error::File`] for a file of the program whose end is missing.
 pub fn load_config(path: &Path) -> Result<Settings> {
-    let found = load(path)?;
-    let is_marked = || read::text(path).is_ok_and(|text| starts_from_its_folder(&text));
+    // Once: it may be a pipe.
+    let text = read::text(path)?;
+    whole::refuse_cut(&text, path)?;
+    let found = parse(&text, path)?;
+    let is_marked = starts_from_its_folder(&text);
     if let Some(named) =
-        path.parent().and_then(|folder| elsewhere(&found, folder)).filter(|_| !is_marked())
+        path.parent().and_then(|folder| elsewhere(&found, folder)).filter(|_| !is_marked)
     {
         output::note(format!(
             "note: {}: {} is in the folder of this file, and not in the working folder, from which its paths start: with \
@@ -97,11 +103,6 @@ fn elsewhere(settings: &Settings, folder: &Path) -> Option<PathBuf> {
         None
     });
     named.into_inner()
-}
-
-/// Whether the relative paths of a TOML file start from its own folder.
-pub fn starts_from_its_folder(text: &str) -> bool {
-    text.lines().next() == Some(FROM_FILE)
 }
 
 /// Refuses a file with a key that is neither a setting nor one of `others`. What is not TOML is told elsewhere.
@@ -139,7 +140,7 @@ pub fn to_run_file(settings: &Settings, folder: &Path) -> String {
             found.to_str().is_some().then_some(found)
         });
     }
-    format!("{FROM_FILE}\n{}", settings.to_toml())
+    whole::written(&settings.to_toml())
 }
 
 /// Settings whose paths start from the folder `start`, with paths from the working folder.

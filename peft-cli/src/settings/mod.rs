@@ -9,6 +9,7 @@
 //! | [`joint`] | its settings and those of its tasks, put together |
 //! | [`train_config`] | the part that the training loop takes |
 //! | [`mod@file`] | `run.toml` and other TOML files, and where their paths start from |
+//! | [`whole`] | whether such a file of the program is whole |
 //! | [`lists`] | lists in flags, such as `--layers 0-3,11` |
 
 mod definition;
@@ -19,5 +20,6 @@ pub mod lists;
 pub mod resolve;
 pub mod tasks;
 pub mod train_config;
+pub mod whole;
 
 pub use definition::Settings;

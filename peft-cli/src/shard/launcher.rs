@@ -37,6 +37,22 @@ pub struct Found {
     pub is_certain: bool,
 }
 
+/// Variables that no launcher sets like this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonsense {
+    /// What is wrong with them.
+    pub what: String,
+    /// Their names, without which they say nothing.
+    pub names: Vec<&'static str>,
+}
+
+impl Nonsense {
+    /// What to do instead, where a part of the work is asked for.
+    fn without_shard(self) -> String {
+        format!("{}: give --shard i/n instead", self.what)
+    }
+}
+
 /// A place from 0 on, among how many.
 type Place = (usize, usize);
 
@@ -46,8 +62,10 @@ type Place = (usize, usize);
 ///
 /// What is wrong with a variable, and what to do instead.
 pub fn find(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, String> {
-    let number = |name: &str| number(&get, name);
-    Ok(match (array(&number)?, of_ranks(&number)?) {
+    let of_rank = of_ranks(&get).map_err(Nonsense::without_shard)?;
+    let of_array =
+        array(&|name: &'static str| number(&get, name).map_err(Nonsense::without_shard))?;
+    Ok(match (of_array, of_rank) {
         (None, None) => None,
         (Some((place, by)), None) => Some(found(place, by, true)),
         (None, Some((place, by, is_certain))) => Some(found(place, by, is_certain)),
@@ -66,38 +84,57 @@ pub fn find(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, Strin
 ///
 /// # Errors
 ///
-/// As for [`find`].
-pub fn rank(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, String> {
-    let rank = of_ranks(&|name: &str| number(&get, name))?;
+/// Which variables are wrong.
+pub fn rank(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, Nonsense> {
+    let rank = of_ranks(&get)?;
     Ok(rank.map(|(place, by, is_certain)| found(place, by, is_certain)))
 }
 
 /// The number in a variable.
-fn number(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<usize>, String> {
+fn number(
+    get: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Option<usize>, Nonsense> {
     let Some(text) = get(name).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let number = text.trim().parse();
-    number.map(Some).map_err(|_| {
-        format!("{name} is `{text}`, expected a whole number: give --shard i/n instead")
+    number.map(Some).map_err(|_| Nonsense {
+        what: format!("{name} is `{text}`, expected a whole number"),
+        names: vec![name],
     })
 }
 
 /// The place of a process by its rank, the variables that say it, and whether the others are there for sure.
 fn of_ranks(
-    number: &impl Fn(&str) -> Result<Option<usize>, String>,
-) -> Result<Option<(Place, String, bool)>, String> {
+    get: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<(Place, String, bool)>, Nonsense> {
+    // A rank without a number counts where no launcher says more.
+    let mut alone = None;
     for (of_rank, of_size) in RANKS {
-        if let (Some(place), Some(of)) = (number(of_rank)?, number(of_size)?) {
-            if place >= of {
-                return Err(format!(
-                    "{of_rank} is {place}, expected less than {of}, which {of_size} is: give --shard i/n instead"
-                ));
+        let names = vec![of_rank, of_size];
+        // A process with either of the two alone would be told of the other next.
+        let both = |found: Nonsense| Nonsense { names: vec![of_rank, of_size], ..found };
+        // A number of processes alone says nothing of this one.
+        let Some(place) = number(get, of_rank).map_err(both)? else { continue };
+        match number(get, of_size).map_err(both)? {
+            Some(of) if place >= of => {
+                let what =
+                    format!("{of_rank} is {place}, expected less than {of}, which {of_size} is");
+                return Err(Nonsense { what, names });
             }
-            // A batch script has the rank 0, too.
-            let is_certain = of_size != ALLOCATED || place > 0;
-            return Ok(Some(((place, of), format!("{of_rank} and {of_size}"), is_certain)));
+            Some(of) => {
+                // A batch script has the rank 0, too.
+                let is_certain = of_size != ALLOCATED || place > 0;
+                return Ok(Some(((place, of), format!("{of_rank} and {of_size}"), is_certain)));
+            }
+            // There are others, however many.
+            None if place > 0 => {
+                let what = format!("{of_rank} is {place}, and no {of_size} says of how many");
+                alone.get_or_insert(Nonsense { what, names });
+            }
+            None => {}
         }
     }
-    Ok(None)
+    alone.map_or(Ok(None), Err)
 }
 
 fn found((place, of): Place, by: String, is_certain: bool) -> Found {
@@ -106,11 +143,13 @@ fn found((place, of): Place, by: String, is_certain: bool) -> Found {
 
 /// The place in an array of jobs, whose numbers have to be those of a whole array.
 fn array(
-    number: &impl Fn(&str) -> Result<Option<usize>, String>,
+    number: &impl Fn(&'static str) -> Result<Option<usize>, String>,
 ) -> Result<Option<(Place, String)>, String> {
-    let of = |what: &str| number(&format!("SLURM_ARRAY_TASK_{what}"));
-    let (Some(task), Some(count)) = (number(TASK)?, of("COUNT")?) else { return Ok(None) };
-    let (first, step) = (of("MIN")?.unwrap_or(0), of("STEP")?.unwrap_or(1).max(1));
+    let (Some(task), Some(count)) = (number(TASK)?, number("SLURM_ARRAY_TASK_COUNT")?) else {
+        return Ok(None);
+    };
+    let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
+    let step = number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1);
     let instead = "which part of how many it is does not follow: give --shard i/n instead";
     if count == 1 {
         return Err(format!(
@@ -197,11 +236,25 @@ mod tests {
 
     #[test]
     fn what_is_no_rank_is_told() {
-        for (rank, size, says) in
-            [("4", "4", "expected less than 4"), ("x", "4", "`x`, expected a whole number")]
-        {
-            let said = of(&[("PMI_RANK", rank), ("PMI_SIZE", size)]).unwrap_err();
+        for (rank, size, says) in [
+            ("4", "4", "expected less than 4"),
+            ("0", "0", "expected less than 0"),
+            ("x", "4", "`x`, expected a whole number"),
+            ("1", "", "is 1, and no PMI_SIZE says of how many"),
+        ] {
+            let variables = [("PMI_RANK", rank), ("PMI_SIZE", size)];
+            let said = of(&variables).unwrap_err();
             assert!(said.contains(says) && said.contains("PMI_RANK"), "{said}");
+            assert!(said.ends_with(": give --shard i/n instead"), "{said}");
         }
+        // Another launcher knows of how many; the first process may be the only one.
+        let step = [("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "2")];
+        assert_eq!(shard(&[&[("PMI_RANK", "1")][..], &step].concat()), ("2/2".into(), true));
+        assert_eq!(of(&[("PMI_RANK", "0")]).unwrap(), None);
+        // A number of processes without a rank says nothing.
+        assert_eq!(of(&[("PMI_SIZE", "x")]).unwrap(), None);
+        assert_eq!(shard(&[&[("PMI_SIZE", "x")][..], &step].concat()), ("2/2".into(), true));
+        let said = of(&[("PMI_RANK", "0"), ("PMI_SIZE", "x")]).unwrap_err();
+        assert!(said.contains("PMI_SIZE is `x`, expected a whole number"), "{said}");
     }
 }

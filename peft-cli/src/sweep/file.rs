@@ -32,7 +32,7 @@ use super::{
     search::Search,
     values::{check_name, check_value, settings_of, values_of},
 };
-use crate::settings::{Settings, file::refuse_unknown};
+use crate::settings::{Settings, file::refuse_unknown, whole::refuse_cut};
 
 /// Tables that stand beside the settings of all runs.
 const TABLES: [&str; 4] = ["runs", "grid", "search", "halving"];
@@ -57,9 +57,10 @@ impl SweepFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`], or [`Error::File`] naming the key that is wrong.
+    /// [`Error::Read`], or [`Error::File`] naming the key that is wrong, or the file of a run whose end is missing.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read::text(path)?;
+        refuse_cut(&text, path)?;
         Self::parse(&text, path)
     }
 

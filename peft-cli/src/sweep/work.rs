@@ -15,7 +15,7 @@ use peft_core::{
     Error, Result,
     adapter::FolderLock,
     evaluate::Assessment,
-    train::{Flow, Observer, Plan as Steps, StepReport, checkpoint::Checkpoints},
+    train::{Flow, Observer, Plan as Steps, SpareRoom, StepReport, checkpoint::Checkpoints},
 };
 use rayon::ThreadPoolBuilder;
 
@@ -212,7 +212,7 @@ impl Work<'_> {
             false => PreparedRun::sharing(settings, &self.device, shared)?,
         };
         let start = if resume { Start::Resume } else { Start::New };
-        let folder = RunFolder::new(out, &run.settings, start).with_derived(&run.derived);
+        let folder = RunFolder::new(out, &run.settings, start).with_run(&run);
         let warnings = screen.new_warnings(run.warnings());
         let progress =
             Progress::new(run.method.name(), self.every, Some(folder), self.signals.clone())
@@ -288,6 +288,10 @@ struct Watched<'a> {
 }
 
 impl Observer for Watched<'_> {
+    fn spare_room(&mut self, room: SpareRoom) {
+        self.progress.spare_room(room);
+    }
+
     fn started(&mut self, plan: &Steps) -> Result<()> {
         self.progress.started(plan)?;
         self.screen.begin(self.place, self.name, plan.after_step, plan.total_steps);

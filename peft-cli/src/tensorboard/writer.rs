@@ -2,12 +2,15 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use peft_core::{Error, Result, metrics::Metrics, train::StepReport};
+use peft_core::{
+    Error, Result,
+    metrics::Metrics,
+    train::{SpareRoom, StepReport},
+};
 
 use super::{event::Event, record::framed};
 
@@ -21,6 +24,7 @@ const SUFFIX: &str = ".peft";
 pub struct EventWriter {
     path: PathBuf,
     file: File,
+    spare: SpareRoom,
 }
 
 impl EventWriter {
@@ -34,10 +38,17 @@ impl EventWriter {
         fs::create_dir_all(folder).map_err(Error::write(folder))?;
         let path = folder.join(next_name(folder, seconds() as u64)?);
         let file = OpenOptions::new().append(true).create_new(true).open(&path);
-        let mut writer = Self { file: file.map_err(Error::write(&path))?, path };
+        let mut writer =
+            Self { file: file.map_err(Error::write(&path))?, path, spare: SpareRoom::default() };
         writer.write(&Event::Version, 0)?;
         writer.write(&Event::Start, after_step + 1)?;
         Ok(writer)
+    }
+
+    /// Which takes this room where the disk has none.
+    #[must_use]
+    pub fn with_spare_room(self, spare: SpareRoom) -> Self {
+        Self { spare, ..self }
     }
 
     /// Adds the loss, the learning rate and the norm of the gradients of a step. A step without targets has no loss.
@@ -69,7 +80,7 @@ impl EventWriter {
 
     fn write(&mut self, event: &Event, step: usize) -> Result<()> {
         let record = framed(&event.encoded(seconds(), step));
-        self.file.write_all(&record).map_err(Error::write(&self.path))
+        self.spare.write_all(&self.file, &self.path, &record)
     }
 }
 

@@ -12,6 +12,7 @@ use peft_core::{
     },
 };
 use peft_models::Loaded;
+use tokenizers::NormalizedString;
 
 use super::started_from::{has_head, is_for, of_start};
 use crate::{
@@ -52,14 +53,7 @@ pub fn of_run(
     // One for another task knows nothing of these classes.
     let start_adapter = start_adapter.filter(|adapter| is_for(adapter, task));
     let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
-    let is_read = |record: &Result<Record>| {
-        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
-        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
-    };
-    let collect = || match problem_type {
-        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields),
-        _ => collect_labels(train.rows().filter(is_read), task, fields),
-    };
+    let collect = || collected(train, fields, (task, problem_type), skip_unlabelled);
     if let Some(labels) = start_adapter.map(adapter_labels).transpose()?.flatten() {
         // What is wrong with a row is told where it is read.
         let others = collect().ok().filter(|found| are_others(found, &labels));
@@ -94,7 +88,7 @@ pub fn of_run(
         return Ok(Some(stored_labels(own, "base model")?));
     }
     let found = with_all_classes(found, head.as_ref())?;
-    note_spellings(&found);
+    spellings(&found).into_iter().for_each(output::note);
     let numbers = found.names().iter().all(|name| name.parse::<i64>().is_ok());
     if task == Task::TokenCls && numbers && first.iter().any(|record| !record.is_ids()) {
         output::note("note: the tags are numbers; --labels gives their names, from 0 on");
@@ -104,6 +98,28 @@ pub fn of_run(
         // The base model's own order, which is that of its head.
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
         _ => Ok(Some(found)),
+    }
+}
+
+/// The classes of rows, of which those without a label may be skipped.
+///
+/// # Errors
+///
+/// Returns an error naming the line of a record.
+pub(super) fn collected(
+    train: &DataFiles,
+    fields: &FieldNames,
+    (task, problem_type): (Task, ProblemType),
+    skip_unlabelled: bool,
+) -> Result<Labels> {
+    let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
+    let is_read = |record: &Result<Record>| {
+        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
+        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
+    };
+    match problem_type {
+        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields),
+        _ => collect_labels(train.rows().filter(is_read), task, fields),
     }
 }
 
@@ -134,16 +150,33 @@ fn first_names(names: &[&String]) -> String {
     }
 }
 
-/// Tells of two classes that are one name in other letters: one of them is rarely meant.
-fn note_spellings(labels: &Labels) {
-    let mut spellings = BTreeMap::new();
+/// Notes on two classes that are one name in other letters, or in other code points of the same letters: one of them is
+/// rarely meant.
+fn spellings(labels: &Labels) -> Vec<String> {
+    let (mut in_lower_case, mut composed) = (BTreeMap::new(), BTreeMap::new());
+    let mut notes = Vec::new();
     for name in labels.names() {
-        if let Some(other) = spellings.insert(name.to_lowercase(), name) {
-            output::note(format!(
+        if let Some(other) = in_lower_case.insert(name.to_lowercase(), name) {
+            notes.push(format!(
                 "note: {other} and {name} are two classes, which differ in upper and lower case only"
             ));
         }
+        let mut letters = NormalizedString::from(name.as_str());
+        if let Some(other) = composed.insert(letters.nfc().get().to_string(), name) {
+            notes.push(format!(
+                "note: {other} ({}) and {name} ({}) are two classes, which look alike: they differ in Unicode normalisation \
+                 only; write both in one form (NFC) to have one class",
+                code_points(other),
+                code_points(name)
+            ));
+        }
     }
+    notes
+}
+
+fn code_points(name: &str) -> String {
+    let points: Vec<String> = name.chars().map(|c| format!("U+{:04X}", u32::from(c))).collect();
+    points.join(" ")
 }
 
 /// The classes that the file of `row`, or one beside it, names: in the base model's order, which is that of its head,
@@ -239,5 +272,31 @@ fn with_all_classes(found: Labels, head: Option<&Head>) -> Result<Labels> {
             Labels::from_list((0..classes).map(|class| class.to_string()).collect())
         }
         _ => Ok(found),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_that_are_one_name_are_told() {
+        let of = |names: &[&str]| {
+            let names = names.iter().map(|name| name.to_string()).collect();
+            spellings(&Labels::from_list(names).unwrap())
+        };
+        assert!(of(&["neg", "pos", "caf\u{e9}", "cafe"]).is_empty());
+        assert_eq!(
+            of(&["Neg", "neg"]),
+            ["note: Neg and neg are two classes, which differ in upper and lower case only"]
+        );
+        assert_eq!(
+            of(&["e\u{301}t\u{e9}", "no", "\u{e9}t\u{e9}"]),
+            [
+                "note: e\u{301}t\u{e9} (U+0065 U+0301 U+0074 U+00E9) and \u{e9}t\u{e9} (U+00E9 U+0074 U+00E9) are two classes, \
+              which look alike: they differ in Unicode normalisation only; write both in one form (NFC) to have one class"
+            ]
+        );
     }
 }

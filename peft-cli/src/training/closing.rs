@@ -98,15 +98,17 @@ pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path, device:
     let is_file = |name: &&PathBuf| name.as_os_str() != "-";
     let rows = settings.valid.iter().flatten().find(is_file);
     let rows = rows.map_or_else(|| "ROWS.jsonl".into(), |path| quoted(path));
-    let weights = settings.base_weights.filter(|format| format.is_rounded());
-    let weights = weights.map_or_else(String::new, |format| format!(" --base-weights {format}"));
-    let dtype = settings.dtype.filter(|dtype| dtype.is_rounded());
-    let dtype = dtype.map_or_else(String::new, |dtype| format!(" --dtype {dtype}"));
+    let numbers = numbers(settings);
     let model = settings.model.as_deref().map(quoted).unwrap_or_default();
     let out = quoted(out);
-    format!(
-        "peft {command} --model {model} --adapter {out}{weights}{dtype}{device} --input {rows}{limit}"
-    )
+    format!("peft {command} --model {model} --adapter {out}{numbers}{device} --input {rows}{limit}")
+}
+
+/// The flags by which another command has the base model in the numbers of a run with these settings.
+pub fn numbers(settings: &Settings) -> Given {
+    Given::default()
+        .value("--base-weights", settings.base_weights.filter(|format| format.is_rounded()))
+        .value("--dtype", settings.dtype.filter(|dtype| dtype.is_rounded()))
 }
 
 /// As many new tokens as the longest target has; rows that are learnt as a whole set no limit.
@@ -147,12 +149,13 @@ pub fn resume_command(out: &Path, flags: &Given) -> String {
 }
 
 /// What a run that diverged has left: the command that starts from its last checkpoint, at a tenth of its rate.
-pub fn way_on(run: &PreparedRun, error: &Error, out: &Path) -> Option<String> {
+/// `flags` are those that a run does not remember.
+pub fn way_on(run: &PreparedRun, error: &Error, out: &Path, flags: &Given) -> Option<String> {
     let Error::NotFinite { step, .. } = error else { return None };
     let (stored, path) = Checkpoints::new(out, 1).list().ok()?.into_iter().next()?;
     Some(format!(
         "nothing was saved of step {step}; what was learnt until step {stored} is a start for another run:\n  peft train \
-         --config {} --init-adapter {} --lr {}{} {}",
+         --config {} --init-adapter {} --lr {}{} {}{flags}",
         quoted(&out.join(RUN_FILE)),
         quoted(&path),
         run.settings.lr.map(|lr| lr / 10.0)?,

@@ -2,7 +2,7 @@
 
 use peft_core::{
     Adapter, FrozenModel, Result, Site,
-    evaluate::StatesRoom,
+    evaluate::{StatesRoom, bytes_of_frozen_states},
     train::{KeptStates, Mixing, RunContext, TrainConfig, TrainingData},
 };
 use peft_models::kernels;
@@ -19,6 +19,7 @@ use crate::{
 
 /// To which sizes that are advised are rounded.
 const TEN_MB: u64 = 10_000_000;
+const KB: u64 = 1000;
 /// What part of the free memory may be filled.
 const PART: u64 = 4;
 
@@ -35,8 +36,10 @@ pub(super) struct FrozenLayers {
     pub kept: StatesRoom,
     /// Bytes that would be with more room.
     all: u64,
-    /// Whether somebody asked for it.
-    asked: bool,
+    /// Bytes that the shortest of those rows takes.
+    least: u64,
+    /// The room that somebody asked for.
+    asked: u64,
     /// Whether the model runs where states are kept.
     on_cpu: bool,
 }
@@ -72,29 +75,42 @@ impl FrozenLayers {
         let room = room(settings.cache_frozen.map(|size| size.0), free);
         let on_cpu = kernels::compute_on(&model.device());
         let kept = |room| match on_cpu && first_layer > 0 {
-            true => KeptStates::of(room, spec, config, (mixing, batches), data).sum(),
-            false => StatesRoom::default(),
+            true => KeptStates::of(room, spec, config, (mixing, batches), data),
+            false => KeptStates::default(),
         };
+        let all = kept(StatesRoom { memory: u64::MAX, file: 0 });
+        let of_all =
+            data.iter().flat_map(|data| [(data.train, all.train), (data.valid, all.valid)]);
+        let rows = of_all.filter(|(_, room)| room.total() > 0).flat_map(|(rows, _)| rows);
+        let rows = rows.filter(|row| !row.input_ids.is_empty());
+        let least = rows.map(|row| bytes_of_frozen_states(spec, row)).min();
         Ok(Self {
             first_layer,
             num_layers,
             room,
-            kept: kept(room),
-            all: kept(StatesRoom { memory: u64::MAX, file: 0 }).memory,
-            asked: settings.cache_frozen.is_some_and(|size| size.0 > 0),
+            kept: kept(room).sum(),
+            all: all.sum().memory,
+            least: least.unwrap_or_default(),
+            asked: settings.cache_frozen.unwrap_or_default().0,
             on_cpu,
         })
     }
 
     /// Why nothing is kept although somebody asked for it.
     pub(super) fn warning(&self) -> Option<String> {
-        if !self.asked || self.kept.total() > 0 {
+        if self.asked == 0 || self.kept.total() > 0 {
             return None;
         }
         let reason = match (self.first_layer, self.on_cpu) {
-            (0, _) => "virtual tokens enter the first layer, see --layers",
-            (_, false) => "it needs the kernels of the CPU",
-            (_, true) => "no row is read twice",
+            (0, _) => "virtual tokens enter the first layer, see --layers".to_string(),
+            (_, false) => "it needs the kernels of the CPU".to_string(),
+            (_, true) if self.all == 0 => "no row is read twice".to_string(),
+            (_, true) => format!(
+                "{} is less than one row takes; {} is room for the shortest, {} for all rows",
+                ByteSize(self.asked),
+                ByteSize(self.least.next_multiple_of(KB)),
+                ByteSize(self.all.next_multiple_of(if self.all > TEN_MB { TEN_MB } else { KB }))
+            ),
         };
         Some(format!("--cache-frozen keeps nothing: {reason}"))
     }
@@ -164,7 +180,8 @@ mod tests {
             room: StatesRoom { memory: 1_000_000_000, file: 0 },
             kept: StatesRoom { memory: 254_000_000, file: 0 },
             all: 254_000_000,
-            asked: true,
+            least: 98_500,
+            asked: 1_000_000_000,
             on_cpu: true,
         };
         let fact = |frozen: FrozenLayers| frozen.fact().unwrap_or_default();
@@ -193,6 +210,11 @@ mod tests {
         assert!(nothing.warning().is_some_and(|warning| warning.ends_with("no row is read twice")));
         let first = FrozenLayers { first_layer: 0, ..nothing };
         assert!(first.warning().is_some_and(|warning| warning.contains("--layers")));
-        assert_eq!(FrozenLayers { asked: false, ..first }.warning(), None);
+        assert_eq!(FrozenLayers { asked: 0, ..first }.warning(), None);
+        let little = FrozenLayers { kept: kept(0, 0), asked: 2000, ..whole };
+        assert_eq!(little.fact(), None);
+        let says = "--cache-frozen keeps nothing: 2kB is less than one row takes; 99kB is room for the shortest, \
+                    260MB for all rows";
+        assert_eq!(little.warning().as_deref(), Some(says));
     }
 }

@@ -109,6 +109,23 @@ pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Optio
     Ok(start_adapter)
 }
 
+/// The rows of files, as a task in TOML changes them; some of its steps are for rows to train on alone.
+///
+/// # Errors
+///
+/// Returns an error naming the file, the pattern or the folder that is wrong.
+pub(super) fn rows(
+    settings: &Settings,
+    task_file: Option<&TaskFile>,
+    names: &[PathBuf],
+    training: bool,
+) -> Result<DataFiles> {
+    let steps = task_file.map_or_else(Steps::default, |file| file.steps.clone());
+    let of_task = task_file.and_then(|file| file.columns.as_deref());
+    let files = DataFiles::find(names, settings.columns.as_deref(), false)?;
+    Ok(files.with_columns_of_task(of_task).with_steps(steps, training))
+}
+
 /// The models and records of a run.
 #[derive(Debug)]
 pub struct Inputs {
@@ -131,14 +148,9 @@ impl Inputs {
     /// Returns an error naming the file, line, key or tensor that is wrong.
     pub(super) fn read(settings: &Settings, base: Base) -> CliResult<Self> {
         let start_adapter = start_adapter(settings, &base)?;
-        let columns = settings.columns.as_deref();
         let task_file = settings.task_file.as_deref().map(TaskFile::open).transpose()?;
-        let rows = |names: &[PathBuf], training| -> Result<DataFiles> {
-            let steps = task_file.as_ref().map_or_else(Steps::default, |file| file.steps.clone());
-            let of_task = task_file.as_ref().and_then(|file| file.columns.as_deref());
-            let files = DataFiles::find(names, columns, false)?.with_columns_of_task(of_task);
-            Ok(files.with_steps(steps, training))
-        };
+        let rows =
+            |names: &[PathBuf], training| rows(settings, task_file.as_ref(), names, training);
         let train = rows(Settings::required(&settings.train, "--train")?, true)?;
         let valid = settings.valid.as_deref().map(|names| rows(names, false)).transpose()?;
         Ok(Self { base, start_adapter, task_file, train, valid })

@@ -2,6 +2,8 @@
 
 use std::{env::consts, fs, thread};
 
+use burn::tensor::Device;
+use peft_models::{Compute, kernels};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a machine.
@@ -39,6 +41,29 @@ impl Machine {
     }
 }
 
+/// What computes in `dtype` on a device, as far as it decides the last bits of results.
+pub fn computes_by(device: &Device, dtype: Compute) -> String {
+    let products = kernels::bf16_instructions().filter(|_| dtype == Compute::Bf16);
+    match (kernels::instructions().filter(|_| kernels::compute_on(device)), products) {
+        (Some(instructions), Some(products)) => {
+            format!("the kernels for {instructions} and {products}")
+        }
+        (Some(instructions), None) => format!("the kernels for {instructions}"),
+        (None, _) if is_cpu(device) => "Burn's operations on the CPU".to_string(),
+        (None, _) => "Burn's operations on a GPU".to_string(),
+    }
+}
+
+#[cfg(feature = "cpu")]
+fn is_cpu(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+#[cfg(not(feature = "cpu"))]
+fn is_cpu(_: &Device) -> bool {
+    false
+}
+
 /// The name of the processor in `/proc/cpuinfo`.
 fn processor(text: &str) -> Option<&str> {
     let line = text.lines().find(|line| line.starts_with("model name"))?;
@@ -48,6 +73,18 @@ fn processor(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(feature = "cpu")]
+    fn products_in_bf16_are_named_where_a_run_has_them() {
+        let by = |dtype| computes_by(&Device::flex(), dtype);
+        let (f32, bf16) = (by(Compute::F32), by(Compute::Bf16));
+        assert!(!f32.contains("BF16"), "{f32}");
+        match kernels::bf16_instructions().filter(|_| f32.starts_with("the kernels for ")) {
+            Some(products) => assert_eq!(bf16, format!("{f32} and {products}")),
+            None => assert_eq!(bf16, f32),
+        }
+    }
 
     #[test]
     fn a_machine_is_told_in_words() {

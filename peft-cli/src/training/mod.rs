@@ -9,11 +9,13 @@
 //! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
 //! | [`shared`] | what runs of one program share: a base model and rows |
 //! | [`class_names`] | the classes of a run |
+//! | [`class_count`] | how many its rows have, for a plan |
 //! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
 //! | [`started_from`] | the adapter that it started from |
 //! | `resumed` | a run that goes on without the folder of that adapter |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
+//! | `trained_numbers` | how many numbers a method trains |
 //! | `replicas` | the base model on several devices |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
@@ -32,6 +34,7 @@
 //! | [`loss_watch`] | whether its loss falls |
 //! | [`closing`] | what is said when it has ended |
 
+pub mod class_count;
 pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
@@ -62,6 +65,7 @@ pub mod shared;
 pub mod started_from;
 pub mod step_lines;
 pub mod trained;
+mod trained_numbers;
 pub mod validation;
 
 pub use prepared::PreparedRun;

@@ -20,10 +20,10 @@ use super::{
     expected_memory::{AfterLoading, Memory, Run, is_narrow},
     frozen_layers::FrozenLayers,
     inputs::Base,
-    method_builder::Trained,
     opening::{Epoch, Opening},
     shared::{ReadRows, Shared},
     started_from::StartedFrom,
+    trained_numbers::Trained,
 };
 use crate::{
     error::CliResult,

@@ -1,12 +1,12 @@
 //! Follows a run: one JSON line per step in a file, what is shown of it, and signals.
 
-use std::{collections::VecDeque, fs::OpenOptions, io::Write, time::Duration};
+use std::{collections::VecDeque, fs::OpenOptions, time::Duration};
 
 use peft_core::{
     Error, Result,
     evaluate::{Assessment, Constant},
     metrics::Metrics,
-    train::{Flow, Observer, Plan, StepReport},
+    train::{Flow, Observer, Plan, SpareRoom, StepReport},
 };
 
 use serde_json::json;
@@ -32,6 +32,8 @@ pub struct Progress {
     every: Duration,
     folder: Option<RunFolder>,
     begun: Option<Begun>,
+    /// What the run gives up for these files where the disk is full.
+    spare: SpareRoom,
     signals: Signals,
     /// What is said when the run begins: facts, and warnings.
     opening: (Vec<String>, Vec<String>),
@@ -67,6 +69,7 @@ impl Progress {
             every,
             folder,
             begun: None,
+            spare: SpareRoom::default(),
             signals,
             opening: Default::default(),
             is_shown: true,
@@ -126,7 +129,7 @@ impl Progress {
         let Some(Begun { path, metrics, events, .. }) = &mut self.begun else { return Ok(()) };
         let mut line = serde_json::to_string(report).unwrap_or_default();
         line.push('\n');
-        metrics.write_all(line.as_bytes()).map_err(Error::write(path))?;
+        self.spare.write_all(metrics, path, line.as_bytes())?;
         events.as_mut().map_or(Ok(()), |events| events.step(report))
     }
 
@@ -140,18 +143,16 @@ impl Progress {
         for (name, value) in metrics.iter() {
             line[name] = json!(value);
         }
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
-            .map_err(Error::write(&path))
+        let open = || OpenOptions::new().create(true).append(true).open(&path);
+        let file = self.spare.retry(|| open().map_err(Error::write(&path)))?;
+        self.spare.write_all(file, &path, format!("{line}\n").as_bytes())
     }
 
     /// Keeps what the best step predicts. A run does not fail for that.
     fn record(&mut self, step: usize, found: &Assessment) {
         let (Some(recorder), Some(folder)) = (&self.recorder, &self.folder) else { return };
-        if let Err(error) = recorder.record(step, found).write(&folder.validation()) {
+        let recorded = recorder.record(step, found);
+        if let Err(error) = self.spare.retry(|| recorded.write(&folder.validation())) {
             self.warn(&format!("{error}: the page about this run will lack its predictions"));
             self.recorder = None;
         }
@@ -163,9 +164,17 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn spare_room(&mut self, room: SpareRoom) {
+        self.spare = room;
+    }
+
     fn started(&mut self, plan: &Plan) -> Result<()> {
         let begin = |folder: &RunFolder| folder.begin(plan);
         self.begun = self.folder.as_ref().map(begin).transpose()?;
+        if let Some(begun) = &mut self.begun {
+            let events = begun.events.take();
+            begun.events = events.map(|events| events.with_spare_room(self.spare.clone()));
+        }
         for note in self.begun.as_ref().map(|begun| begun.notes.clone()).unwrap_or_default() {
             self.note(&note);
         }

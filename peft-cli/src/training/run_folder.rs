@@ -7,18 +7,19 @@ use std::{
 
 use peft_core::{
     Adapter, Error, Result,
-    adapter::{atomic, codec::sha256},
+    adapter::atomic,
     formats::read,
     text::find_files,
     train::{Plan, checkpoint::Checkpoints},
 };
 
 use super::{
-    damaged,
+    PreparedRun, damaged,
     file_names::{
         CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, OF_RUN, REPORT, RESULT, RUN_FILE, TENSORBOARD,
         VALIDATION,
     },
+    machine::computes_by,
     overwrite,
     run_result::RunResult,
     step_lines,
@@ -26,13 +27,10 @@ use super::{
 use crate::{
     error::{CliError, CliResult},
     output,
-    settings::{Settings, file},
+    settings::{Settings, file, whole},
     tensorboard::EventWriter,
     usage::listed,
 };
-
-/// Begins the last line of `run.toml`, a comment.
-const SUM: &str = "# SHA-256 of the lines above: ";
 
 /// What a run writes before its first step, once nothing can keep it from starting.
 #[derive(Clone, Debug)]
@@ -42,6 +40,8 @@ pub struct RunFolder {
     metrics: PathBuf,
     start: Start,
     derived: Vec<String>,
+    /// What computes.
+    computed_by: Option<String>,
     /// Whether event files are written.
     tensorboard: bool,
 }
@@ -77,18 +77,20 @@ impl RunFolder {
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
         Self {
             path: path.to_path_buf(),
-            run_toml: with_sum(&file::to_run_file(settings, path)),
+            run_toml: file::to_run_file(settings, path),
             metrics,
             start,
             derived: Vec::new(),
+            computed_by: None,
             tensorboard: settings.tensorboard.unwrap_or_default(),
         }
     }
 
-    /// Of whose settings these were not given.
+    /// Which knows what computes the run, and which of its settings were not given.
     #[must_use]
-    pub fn with_derived(self, derived: &[String]) -> Self {
-        Self { derived: derived.to_vec(), ..self }
+    pub fn with_run(self, run: &PreparedRun) -> Self {
+        let computed_by = Some(computes_by(&run.device, run.settings.dtype.unwrap_or_default()));
+        Self { derived: run.derived.clone(), computed_by, ..self }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
@@ -115,8 +117,22 @@ impl RunFolder {
             Start::Resume => RunResult::read(&self.path)?,
             Start::New | Start::Replace => None,
         };
+        // One without a step begins anew.
+        let begun = earlier.as_ref().filter(|_| plan.after_step > 0);
+        let before = begun.and_then(|earlier| earlier.computed_by.clone());
+        if let (Some(before), Some(now)) = (&before, &self.computed_by)
+            && before != now
+            && plan.after_step < plan.total_steps
+        {
+            notes.push(format!(
+                "this run began with {before} and goes on with {now}: in its last bits it ends otherwise than one that goes \
+                 on as it began"
+            ));
+        }
+        // What an earlier version's run began with is not known; this machine did not make its first step.
+        let computed_by = if begun.is_some() { before } else { self.computed_by.clone() };
         let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
-        let result = RunResult { derived, ..RunResult::begun(plan) };
+        let result = RunResult { derived, computed_by, ..RunResult::begun(plan) };
         if self.start == Start::Replace {
             overwrite::replace(&self.path, &self.run_toml)?;
             result.write(&self.path)?;
@@ -245,7 +261,7 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
     let settings = damaged::settings(out, otherwise)?;
     let text = read::text(&path)?;
     let lacking = settings.missing();
-    if is_cut(&text) && !lacking.is_empty() {
+    if whole::lacks_end(&text) && !lacking.is_empty() {
         let message = format!(
             "was cut off: it holds no {}; put the file back as it was, or {}",
             listed(&lacking, "and"),
@@ -253,40 +269,15 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
         );
         return Err(Error::file(&path, message).into());
     }
-    let says = match (is_edited(&text), is_cut(&text)) {
-        (true, _) => "was changed after the run wrote it",
-        (_, true) => {
-            "was cut off or changed after the run wrote it: its last line, a comment, is missing"
-        }
-        _ => return Ok(settings),
-    };
-    output::note(format!("note: {} {says}: its settings are used as they stand", path.display()));
+    if let Some(says) = whole::says(&text) {
+        note_changes(&path, says);
+    }
     Ok(settings)
 }
 
-/// Whether a run's file of settings was changed after the run wrote it.
-///
-/// # Errors
-///
-/// [`Error::Read`].
-pub fn is_changed(path: &Path) -> Result<bool> {
-    Ok(is_edited(&read::text(path)?))
-}
-
-/// Adds a last line with the sum of the text.
-fn with_sum(text: &str) -> String {
-    format!("{text}{SUM}{}\n", sha256(text.as_bytes()))
-}
-
-/// Whether a text was changed after the sum was added. One of an earlier version has none.
-fn is_edited(text: &str) -> bool {
-    text.rsplit_once(SUM).is_some_and(|(above, sum)| sha256(above.as_bytes()) != sum.trim_end())
-}
-
-/// Whether a text lacks the last line of what this version writes.
-fn is_cut(text: &str) -> bool {
-    let is_of_this_version = text.trim().is_empty() || file::starts_from_its_folder(text);
-    is_of_this_version && !text.contains(SUM)
+/// Tells of a file of settings in a folder that goes on, which `says` how it is not as it was written.
+pub(crate) fn note_changes(path: &Path, says: &str) {
+    output::note(format!("note: {} {says}: its settings are used as they stand", path.display()));
 }
 
 /// Refuses to continue a run that left results but no complete checkpoint, since it would start over. A
@@ -366,30 +357,4 @@ pub fn check_metrics_file(
 /// Whether this is a file that is not empty.
 fn has_content(path: &Path) -> bool {
     step_lines::is_replaceable(path) && fs::metadata(path).is_ok_and(|found| found.len() > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edited_settings_are_told() {
-        let text = with_sum("lr = 0.1\nsteps = 7\n");
-        assert!(!is_edited(&text) && !is_edited("lr = 0.1\n"));
-        for edited in [text.replace('7', "8"), format!("{text}epochs = 1\n"), format!("a{text}")] {
-            assert!(is_edited(&edited) && !is_cut(&edited), "{edited}");
-        }
-    }
-
-    #[test]
-    fn settings_without_their_end_are_told() {
-        let text = with_sum(&file::to_run_file(&Settings::default(), Path::new("")));
-        assert!(!is_cut(&text) && is_cut(""));
-        for end in [1, 20, text.find(SUM).unwrap_or_default()] {
-            let cut = &text[..end];
-            assert_eq!(is_cut(cut), cut.contains('\n'), "{cut}");
-        }
-        // One of an earlier version has neither line.
-        assert!(!is_cut("lr = 0.1\n"));
-    }
 }

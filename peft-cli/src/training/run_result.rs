@@ -98,6 +98,9 @@ pub struct RunResult {
     /// The machine of that process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// What computed its first step, see [`computes_by`](super::machine::computes_by).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub computed_by: Option<String>,
     /// The number of rows that were learnt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_rows: Option<usize>,
@@ -301,9 +304,10 @@ pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<(
         remove_others(&of_tasks, |name| trained.tasks.iter().any(|(known, _)| known == name))?;
     }
     overwrite::adapter_saved(folder)?;
-    // A run that was continued has all settings from its file; which of them were given is known since it began.
-    let derived = RunResult::read(folder)?.unwrap_or_default().derived;
-    RunResult { derived, ..result.clone() }.write(folder)
+    // A run that was continued has all settings from its file; which of them were given, and what computed, is known since
+    // it began.
+    let RunResult { derived, computed_by, .. } = RunResult::read(folder)?.unwrap_or_default();
+    RunResult { derived, computed_by, ..result.clone() }.write(folder)
 }
 
 /// Removes the adapters of tasks that this run does not have: an earlier one left them. Whatever else lies there, such as

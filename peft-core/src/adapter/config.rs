@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        head::{HeadLayout, Pooling},
+        head::HeadLayout,
         method_fields::MethodFields,
         peft_type::PeftType,
+        pooling::Pooling,
         problem_type::ProblemType,
         spec::{ModelSpec, Site, Topology},
         task::Task,
@@ -102,6 +103,68 @@ fn not_our_fields(path: &Path, own_path: &Path, error: &serde_json::Error) -> Er
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// What to do with an adapter of PEFT of a type that is not read; empty where nothing is known.
+fn way_out(name: &str) -> &'static str {
+    const MERGED: [&str; 12] = [
+        "ADALORA",
+        "BOFT",
+        "FOURIERFT",
+        "HRA",
+        "IA3",
+        "LN_TUNING",
+        "LOHA",
+        "LOKR",
+        "LORA",
+        "MISS",
+        "OFT",
+        "VERA",
+    ];
+    match name {
+        // Their rows are embeddings like those of prompt tuning once they are made.
+        "MULTITASK_PROMPT_TUNING" => {
+            ". The rows that it makes for one of its tasks are a prompt: in Python, where `model` is the PeftModel, \
+             torch.save({\"prompt_embeddings\": model.get_prompt(1, task_ids=torch.tensor([TASK]))[0].detach()\
+             .clone()}, \"prompt.pt\"); `peft convert` reads that file"
+        }
+        "CPT" => {
+            ". What it has learnt is a prompt: in Python, where `model` is the PeftModel, \
+             torch.save({\"prompt_embeddings\": model.get_prompt(1)[0].detach().clone()}, \"prompt.pt\"); \
+             `peft convert` reads that file"
+        }
+        name if MERGED.contains(&name) => {
+            ". It changes the weights of its base model: merge it, and give the merged folder as the base model; in \
+             Python: PeftModel.from_pretrained(base, \"ADAPTER\").merge_and_unload().save_pretrained(\"MERGED\"), \
+             and the files of the tokenizer"
+        }
+        _ => "",
+    }
+}
+
+/// Checks how many submodules an adapter that PEFT made was made for.
+///
+/// With another number than PEFT's own for the task it computes something else: a prompt has more rows in front of each
+/// row of tokens than its attention mask counts, and a prefix gives a layer keys and values of another one.
+fn check_submodules(
+    peft_type: PeftType,
+    task: Task,
+    found: usize,
+) -> std::result::Result<(), String> {
+    let usual = if task == Task::Seq2SeqLm { 2 } else { 1 };
+    let fits = match peft_type {
+        PeftType::PromptTuning | PeftType::PTuning => (1..=usual).contains(&found),
+        PeftType::PrefixTuning => found == usual,
+        _ => true,
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(format!(
+            "found {found}; PEFT takes {usual} for {} by itself, and computes something else with {found}, which this version \
+             does not follow: train the adapter without this setting",
+            task.peft_name()
+        )),
+    }
 }
 
 /// The content of `adapter_config.json`.
@@ -238,7 +301,8 @@ impl AdapterConfig {
         let peft_type = match fields.remove("peft_type") {
             Some(Value::String(name)) => PeftType::from_name(&name).ok_or_else(|| {
                 let known = PeftType::names();
-                Error::config(path, "peft_type", format!("found {name:?}, expected {known}"))
+                let message = format!("found {name:?}, expected {known}{}", way_out(&name));
+                Error::config(path, "peft_type", message)
             })?,
             other => {
                 return Err(Error::config(
@@ -270,18 +334,20 @@ impl AdapterConfig {
             })?;
         let (token_dim, num_attention_heads, num_layers) =
             (number("token_dim")?, number("num_attention_heads")?, number("num_layers")?);
+        let submodules = number("num_transformer_submodules")?;
+        if own.method.is_none()
+            && let (Some(task), Some(found)) = (task, submodules)
+        {
+            check_submodules(peft_type, task, found)
+                .map_err(|message| Error::config(path, "num_transformer_submodules", message))?;
+        }
         let base_model = match fields.remove("base_model_name_or_path") {
             Some(Value::String(name)) => Some(name),
             _ => None,
         };
-        for written_anew in [
-            "revision",
-            "inference_mode",
-            "auto_mapping",
-            "peft_version",
-            "num_transformer_submodules",
-            "modules_to_save",
-        ] {
+        for written_anew in
+            ["revision", "inference_mode", "auto_mapping", "peft_version", "modules_to_save"]
+        {
             fields.remove(written_anew);
         }
         Ok(Self {

@@ -137,6 +137,34 @@ mod tests {
         }
     }
 
+    // PEFT 0.21.2 computes other numbers than with its own setting for the task, in each of these.
+    #[test]
+    fn submodules_that_peft_does_not_choose_are_refused() {
+        for (peft_type, task, said, rows, fits) in [
+            ("PROMPT_TUNING", "CAUSAL_LM", 1, 3, true),
+            ("PROMPT_TUNING", "CAUSAL_LM", 2, 6, false),
+            ("P_TUNING", "SEQ_CLS", 2, 6, false),
+            ("PREFIX_TUNING", "CAUSAL_LM", 1, 3, true),
+            ("PREFIX_TUNING", "TOKEN_CLS", 2, 3, false),
+            ("PREFIX_TUNING", "SEQ_2_SEQ_LM", 2, 3, true),
+            ("PREFIX_TUNING", "SEQ_2_SEQ_LM", 1, 3, false),
+        ] {
+            let made = config(peft_type, task, json!(said));
+            let found = Adapter::load(folder(&made, rows).path());
+            assert_eq!(found.is_ok(), fits, "{peft_type} {task} {said}: {found:?}");
+            if let Err(error) = found {
+                let error = error.to_string();
+                assert!(error.contains("`num_transformer_submodules`: found"), "{error}");
+            }
+            // One of ours says itself what it is.
+            let mut own = made;
+            own["burn_peft"] = json!({"method": "prefix"});
+            if rows == 3 {
+                Adapter::load(folder(&own, rows).path()).unwrap();
+            }
+        }
+    }
+
     #[test]
     fn a_folder_without_tensors_names_both_files() {
         let dir = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::block::Block;
+use super::{block::Block, pooling::Pooling};
 
 /// Which entries of a `[rows, len]` array are real.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +125,8 @@ pub struct TokenBatch {
     /// The number of tokens of each row that are its source.
     sources: Option<Vec<usize>>,
     decoder: Option<Box<TokenBatch>>,
+    /// Where a classifier of whole rows reads, if nothing else reads the hidden states.
+    pooling: Option<Pooling>,
 }
 
 impl TokenBatch {
@@ -139,7 +141,16 @@ impl TokenBatch {
             real[start..start + row.len()].fill(true);
         }
         let mask = Mask { rows: rows.len(), len, real };
-        Self { ids, token_types: None, mask, side, blocks: None, sources: None, decoder: None }
+        Self {
+            ids,
+            token_types: None,
+            mask,
+            side,
+            blocks: None,
+            sources: None,
+            decoder: None,
+            pooling: None,
+        }
     }
 
     /// As [`new`](Self::new), for packed rows: each is several examples, one after another. They
@@ -185,6 +196,14 @@ impl TokenBatch {
         self
     }
 
+    /// Says that nothing but a classifier of whole rows reads the hidden states of these rows, and where: an encoder's last
+    /// layer then computes no others.
+    #[must_use]
+    pub fn for_classifier(mut self, pooling: Pooling) -> Self {
+        self.pooling = Some(pooling);
+        self
+    }
+
     /// Selects a range of rows, with their padding unchanged.
     #[must_use]
     pub fn part(&self, rows: Range<usize>) -> Self {
@@ -203,6 +222,7 @@ impl TokenBatch {
             blocks: self.blocks.as_ref().map(of_part),
             sources: self.sources.as_ref().map(of_rows),
             decoder: self.decoder.as_ref().map(|decoder| Box::new(decoder.part(rows))),
+            pooling: self.pooling,
         }
     }
 
@@ -264,6 +284,11 @@ impl TokenBatch {
     /// The number of tokens of each row that are its source, if that is known.
     pub fn sources(&self) -> Option<&[usize]> {
         self.sources.as_deref()
+    }
+
+    /// Where a classifier of whole rows reads, if nothing else reads the hidden states.
+    pub fn pooling(&self) -> Option<Pooling> {
+        self.pooling
     }
 
     /// Which entries are real tokens.

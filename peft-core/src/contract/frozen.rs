@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{
     attention_probe::AttentionProbe,
-    batch::{PaddingSide, TokenBatch},
+    batch::{Mask, PaddingSide, TokenBatch},
     cache::Cache,
     context_budget::check_length,
     head::{Head, HeadLayout},
@@ -32,7 +32,9 @@ use pass::{Layers, Reads, embed, kept};
 #[derive(Clone, Debug)]
 pub struct Hidden {
     /// `[B, T, H]`: column i belongs to column i of the batch (of its decoder's rows for an
-    /// encoder-decoder). Padded columns are undefined.
+    /// encoder-decoder). Padded columns are undefined. Of a batch
+    /// [for a classifier](TokenBatch::for_classifier) of whole rows it may be `[B, 1, H]`, the
+    /// position that this reads.
     pub tokens: Tensor<3>,
     /// `[B, 1, H]`, the first position of an encoder's sequence: a virtual token under prompt
     /// tuning, else the first real token. An encoder's pooler reads it.
@@ -71,13 +73,20 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// tokens; [`StackInput::keep`] takes the rows' own keys and values and returns them after those
     /// of the tokens read before. Every layer must call `keep`, and the input's `tokens` must be
     /// returned in the [`StackOutput`]: otherwise neither prompts can be prefilled nor text
-    /// generated, and an error says so. Optional: to stop before a layer ([`StackInput::until`]) and to
-    /// begin at one ([`StackInput::from`]).
+    /// generated, and an error says so. Optional: to stop before a layer ([`StackInput::until`]), to
+    /// begin at one ([`StackInput::from`]), and to compute only what is read in the last
+    /// ([`StackInput::read`]).
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a stack that the model does not have.
     fn layers(&self, input: StackInput) -> Result<StackOutput>;
+
+    /// The token that takes no position in a row of an encoder, if there is one: it is at position -1, and the tokens behind
+    /// it count on without it. Behind a prompt, which makes rows of embeddings, it counts as any other, as in transformers.
+    fn uncounted_token(&self) -> Option<u32> {
+        None
+    }
 
     /// Whether the checkpoint has a language-model head. Override it together with
     /// [`lm_logits`](Self::lm_logits), which applies the head.
@@ -331,6 +340,9 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
     let mut input =
         StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
+    if let Some(token) = model.uncounted_token() {
+        input.leave_uncounted(token, &batch, &Mask::full(1, 0));
+    }
     input.tokens = Some(TokenCache::new());
     let layers = layers_of(kept(model.layers(input)?.tokens, batch.mask(), spec, site)?);
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))

@@ -22,6 +22,7 @@
 //! | [`method`](mod@method) | the method's side |
 //! | [`method_fields`], [`peft_type`] | how a method describes itself in an adapter's config |
 //! | [`head`] | the task head that is trained beside the virtual tokens |
+//! | [`pooling`] | which position stands for a whole row |
 //! | [`loss`] | cross entropy, binary cross entropy, squared error |
 //! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
 //! | [`readback`] | values read from a device, together, and how often |
@@ -44,6 +45,7 @@ pub mod method;
 pub mod method_fields;
 pub mod params;
 pub mod peft_type;
+pub mod pooling;
 pub mod problem_type;
 pub mod readback;
 pub mod rng;

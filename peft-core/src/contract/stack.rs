@@ -1,11 +1,13 @@
 //! One pass through a stack of layers: embedded rows, their positions, and which keys each query
 //! sees.
 
+use std::ops::Range;
+
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
     attention_probe::PassProbe,
-    batch::Mask,
+    batch::{Mask, TokenBatch},
     block::Block,
     cross_input::CrossInput,
     layer_tape::LayerTape,
@@ -15,6 +17,10 @@ use super::{
     visibility::{Distances, Visibility, rightmost},
 };
 
+/// The columns of each row that the last layer of an encoder computes where a classifier of whole rows reads one of them. They
+/// are a few: where a matrix has fewer rows, a product may add in another order.
+pub const READ_COLUMNS: usize = 4;
+
 /// The input of one stack of layers: embedded rows.
 #[derive(Clone, Debug)]
 pub struct StackInput {
@@ -22,7 +28,8 @@ pub struct StackInput {
     pub side: Side,
     /// Embedded rows `[B, S, H]`, without position or segment embeddings.
     pub embeddings: Tensor<3>,
-    /// The position of each entry `[B, S]`, virtual tokens counted; 0 where padded.
+    /// The position of each entry `[B, S]`, virtual tokens counted; 0 where padded, and -1 at a model's
+    /// [`uncounted_token`](super::frozen::FrozenModel::uncounted_token).
     pub positions: Tensor<2, Int>,
     /// Segment ids `[B, S]`, if the batch has them.
     pub token_types: Option<Tensor<2, Int>>,
@@ -39,6 +46,9 @@ pub struct StackInput {
     /// The layer that is not to run any more, nor those above it: a model that stops there returns what enters it as
     /// [`StackOutput::below`]. Not together with [`tokens`](Self::tokens).
     pub until: Option<usize>,
+    /// The columns of the rows whose output is read, if not all are. Optional: a model that never uses it returns all of
+    /// them, and one that does `[B, read.len(), H]`. Not together with [`tokens`](Self::tokens).
+    pub read: Option<Range<usize>>,
     /// Records what the layers attend to. Optional: a model that never uses it cannot be asked.
     pub probe: Option<PassProbe>,
     /// Cuts the graph behind each layer. Optional: a model that never uses it records its layers. Not together with
@@ -103,6 +113,7 @@ impl StackInput {
             cross: None,
             from: None,
             until: None,
+            read: None,
             probe: None,
             tape: None,
             masked: visibility.masked(None, &device),
@@ -112,6 +123,22 @@ impl StackInput {
             visibility,
             device,
         }
+    }
+
+    /// Takes a token out of the count of positions in the rows of `batch` that have no prompt in front; `prompt` `[1 or B, P]`
+    /// tells which rows of it are real.
+    pub(crate) fn leave_uncounted(&mut self, token: u32, batch: &TokenBatch, prompt: &Mask) {
+        if !batch.ids().contains(&token) {
+            return;
+        }
+        let mut uncounted = Vec::with_capacity(batch.rows() * (prompt.len() + batch.len()));
+        for row in 0..batch.rows() {
+            let has_prompt = prompt.count(if prompt.rows() == 1 { 0 } else { row }) > 0;
+            let ids = &batch.ids()[row * batch.len()..(row + 1) * batch.len()];
+            uncounted.resize(uncounted.len() + prompt.len(), false);
+            uncounted.extend(ids.iter().map(|id| *id == token && !has_prompt));
+        }
+        self.positions = self.visibility.positions_without(&uncounted, batch.rows(), &self.device);
     }
 
     /// P + T + S: the number of keys of a layer with virtual tokens.
@@ -167,7 +194,7 @@ pub struct LayerStates {
 /// The output of a stack of layers.
 #[derive(Clone, Debug)]
 pub struct StackOutput {
-    /// Final hidden states `[B, S, H]`, after the last norm.
+    /// Final hidden states `[B, S, H]`, after the last norm; of a model that uses [`StackInput::read`] only those columns.
     pub hidden: Tensor<3>,
     /// The tokens of the input followed by the rows, if they were requested.
     pub tokens: Option<TokenCache>,

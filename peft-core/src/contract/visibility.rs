@@ -167,10 +167,32 @@ impl Visibility {
 
     /// The positions of each row's own entries, `[batch, S]`.
     pub(crate) fn positions(&self, batch: usize, device: &Device) -> Tensor<2, Int> {
+        self.positions_without(&vec![false; batch * self.queries], batch, device)
+    }
+
+    /// As [`positions`](Self::positions), but of the real entries those in `uncounted` `[batch, S]` take none: they are at -1,
+    /// and those behind them count on without them.
+    pub(crate) fn positions_without(
+        &self,
+        uncounted: &[bool],
+        batch: usize,
+        device: &Device,
+    ) -> Tensor<2, Int> {
         let mut values = Vec::with_capacity(batch * self.queries);
         for row in 0..batch {
             let start = if self.rows == batch { row } else { 0 } * self.columns;
-            values.extend_from_slice(&self.positions[start + self.before()..start + self.columns]);
+            let own = start + self.before()..start + self.columns;
+            let entries = self.positions[own.clone()].iter().zip(&self.real[own]);
+            let mut skipped = 0;
+            for (query, (position, is_real)) in entries.enumerate() {
+                let is_skipped = *is_real && uncounted[row * self.queries + query];
+                skipped += i64::from(is_skipped);
+                values.push(match (is_real, is_skipped) {
+                    (true, true) => -1,
+                    (true, false) => position - skipped,
+                    (false, _) => *position,
+                });
+            }
         }
         Tensor::from_data(TensorData::new(values, [batch, self.queries]), device)
     }
@@ -321,6 +343,23 @@ mod tests {
         assert_eq!(found.distances().values, without);
         let positions = found.positions(3, &Device::flex()).into_data();
         assert_eq!(positions.iter::<i64>().collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1]);
+    }
+
+    /// transformers' `create_position_ids_from_input_ids`, from 0 on: 3 tokens are in front of the rows.
+    #[test]
+    fn entries_that_do_not_count_are_before_the_first_position() {
+        let positions = |rows: &[&[u32]], side| {
+            let batch = TokenBatch::new(rows, side);
+            let found = Visibility::new(&nothing(), batch.mask(), &prefix(3), false);
+            let uncounted: Vec<bool> = batch.ids().iter().map(|id| *id == 1).collect();
+            let values = found.positions_without(&uncounted, rows.len(), &Device::flex());
+            values.into_data().iter::<i64>().collect::<Vec<_>>()
+        };
+        let alike: [&[u32]; 2] = [&[0, 5, 1, 6, 2], &[1, 0, 5, 6, 2]];
+        assert_eq!(positions(&alike, PaddingSide::Right), [3, 4, -1, 5, 6, -1, 3, 4, 5, 6]);
+        let padded: [&[u32]; 2] = [&[0, 5, 1, 6], &[7, 1]];
+        assert_eq!(positions(&padded, PaddingSide::Right), [3, 4, -1, 5, 3, -1, 0, 0]);
+        assert_eq!(positions(&padded, PaddingSide::Left), [3, 4, -1, 5, 0, 0, 3, -1]);
     }
 
     #[test]

@@ -15,13 +15,8 @@ use super::{
 };
 use crate::{
     contract::{
-        batch::PaddingSide,
-        frozen::FrozenModel,
-        head::{Head, Pooling},
-        problem_type::ProblemType,
-        readback::Readback,
-        task::Task,
-        virtual_tokens::VirtualTokens,
+        batch::PaddingSide, frozen::FrozenModel, head::Head, pooling::Pooling,
+        problem_type::ProblemType, readback::Readback, task::Task, virtual_tokens::VirtualTokens,
     },
     data::Example,
     error::{Error, Result},

@@ -10,8 +10,9 @@ use crate::{
         batch::TokenBatch,
         block::Block,
         frozen::{FrozenModel, Hidden},
-        head::{Head, Pooling},
+        head::Head,
         loss::{at_least_f32, binary_cross_entropy_sum, squared_error_sum},
+        pooling::Pooling,
         problem_type::ProblemType,
         task::Task,
         tensors::select_first,
@@ -69,7 +70,8 @@ pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] if an encoder did not return its first position, or a row has no tokens.
+/// [`Error::Mismatch`] if an encoder did not return its first position, a row has no tokens, or the batch is
+/// [for a classifier](TokenBatch::for_classifier) that reads elsewhere.
 pub fn sequence_states(
     model: &dyn FrozenModel,
     hidden: &Hidden,
@@ -80,6 +82,11 @@ pub fn sequence_states(
     let examples = batch.num_examples();
     if (0..examples).any(|row| batch.example(row).len == 0) {
         return Err(Error::Mismatch("a row without tokens cannot be classified".into()));
+    }
+    if let Some(said) = batch.pooling().filter(|said| *said != pooling) {
+        return Err(Error::Mismatch(format!(
+            "the batch was read for a classifier with the pooling {said:?}, found {pooling:?}"
+        )));
     }
     let at = |token: &dyn Fn(usize) -> usize| {
         token_states(hidden, batch, &(0..examples).map(|row| (row, token(row))).collect::<Vec<_>>())
@@ -93,7 +100,9 @@ pub fn sequence_states(
             (0..=last).rev().find(|token| id(token) != padding).unwrap_or(0)
         })
     } else if pooling == Pooling::FirstToken {
-        at(&|_| 0)
+        // The only one that was computed.
+        let is_alone = hidden.tokens.dims()[1] == 1;
+        if is_alone { hidden.tokens.clone().reshape([b, h]) } else { at(&|_| 0) }
     } else {
         let first = hidden.first.clone().ok_or_else(|| {
             let name = &model.spec().model_type;

@@ -7,7 +7,7 @@ use crate::{
     contract::{
         batch::TokenBatch,
         frozen::{FrozenModel, Hidden},
-        head::Pooling,
+        pooling::Pooling,
         task::Task,
         tensors::select_first,
         virtual_tokens::VirtualTokens,
@@ -181,7 +181,8 @@ impl Positions {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if the model returned no state for a position.
+    /// [`Error::Mismatch`] if the model returned no state for a position, as of a batch
+    /// [for a classifier](TokenBatch::for_classifier) of whole rows, unless these are whole rows.
     pub fn states(
         &self,
         model: &dyn FrozenModel,
@@ -191,6 +192,11 @@ impl Positions {
     ) -> Result<Tensor<2>> {
         if !self.rows.is_empty() {
             return Ok(choose(sequence_states(model, hidden, batch, pooling)?, &self.rows));
+        }
+        if batch.pooling().is_some() && !self.tokens.is_empty() {
+            return Err(Error::Mismatch(
+                "the batch was read for a classifier of whole rows, found tokens to read".into(),
+            ));
         }
         if self.last_virtual.is_empty() {
             return Ok(token_states(hidden, batch, &self.tokens));

@@ -19,8 +19,9 @@ use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::FrozenModel,
-        head::{Head, Pooling},
+        head::Head,
         loss::{cross_entropy_sum, predictions},
+        pooling::Pooling,
         problem_type::ProblemType,
         readback::{Readback, read},
         task::Task,
@@ -417,7 +418,9 @@ impl<'a> Predictor<'a> {
         visit: impl FnMut(&[ReadBatch<'_>]) -> Result<()>,
     ) -> Result<()> {
         let examples: Vec<&Example> = examples.iter().collect();
-        self.reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)
+        let mut reader = self.reader;
+        reader.pooling = (self.task == Task::SeqCls).then_some(self.pooling);
+        reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)
     }
 
     /// Splits states `[M, H]` and their targets so that the logits of each part fit in memory.

@@ -8,6 +8,7 @@ use crate::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
         lanes::side_by_side,
+        pooling::Pooling,
         virtual_tokens::VirtualTokens,
     },
     data::{DEFAULT_BATCH_SIZE, Example, eval_batches, slices, token_batch},
@@ -38,6 +39,8 @@ pub struct RowReader<'a> {
     pub watch: Option<RowsRead<'a>>,
     /// The hidden states below the first layer with virtual tokens, where they are kept. Default nothing.
     pub(crate) frozen: Option<&'a FrozenStates>,
+    /// Where a classifier of whole rows reads, if nothing else reads the hidden states. Default something does.
+    pub pooling: Option<Pooling>,
 }
 
 /// A batch that the model has read, or a slice of one.
@@ -73,7 +76,7 @@ impl<'a> RowReader<'a> {
     /// Creates a reader with the defaults.
     pub fn new(model: &'a dyn FrozenModel) -> Self {
         let (padding, batch_size) = (PaddingSide::Right, DEFAULT_BATCH_SIZE);
-        Self { model, padding, batch_size, watch: None, frozen: None }
+        Self { model, padding, batch_size, watch: None, frozen: None, pooling: None }
     }
 
     /// Reads all examples. `virtual_tokens` gives the virtual tokens of a batch, from the indices of
@@ -93,6 +96,7 @@ impl<'a> RowReader<'a> {
         let lengths: Vec<usize> = examples.iter().map(|example| example.num_tokens()).collect();
         let mut done = 0;
         let (model, frozen, padding) = (self.model, self.frozen, self.padding);
+        let pooling = self.pooling;
         let lanes = model.lanes();
         for indices in eval_batches(&lengths, self.batch_size.max(1)) {
             let virtual_tokens = virtual_tokens(&indices)?;
@@ -107,7 +111,10 @@ impl<'a> RowReader<'a> {
             };
             let read = |(virtual_tokens, indices): (VirtualTokens, Vec<usize>)| {
                 let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
-                let batch = token_batch(&chosen, padding);
+                let batch = match pooling {
+                    Some(pooling) => token_batch(&chosen, padding).for_classifier(pooling),
+                    None => token_batch(&chosen, padding),
+                };
                 let hidden = match frozen {
                     Some(frozen) => {
                         frozen.forward(model, &chosen, &batch, &virtual_tokens, None)?

@@ -33,7 +33,7 @@ pub(crate) struct StatesFile {
 
 /// Where a row's numbers are in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     offset: u64,
     /// How many numbers there are.
     len: usize,
@@ -68,7 +68,7 @@ impl StatesFile {
     }
 
     /// Writes the numbers of a row; `None` if that is not possible.
-    pub(super) fn write(&self, numbers: &[f32]) -> Option<Place> {
+    pub(crate) fn write(&self, numbers: &[f32]) -> Option<Place> {
         let (storage, offset) = self.room((numbers.len() * NUMBER) as u64)?;
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         match storage.write_all_at(&bytes, offset) {
@@ -126,14 +126,20 @@ impl StatesFile {
         !self.lock().given_up
     }
 
-    /// Gives up the room that it takes for something that finds none; whether it took any.
-    pub(crate) fn give_way(&self) -> bool {
+    /// Gives up the room that it takes for the file `to`, which finds none; whether it took any.
+    pub(crate) fn give_way(&self, to: &Path) -> bool {
         let takes_room = {
             let state = self.lock();
             state.end > 0 && !state.given_up
         };
         if takes_room {
-            self.give_up("a checkpoint needed its room");
+            let last = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_owned();
+            let of_checkpoint = |folder: &Path| last(folder).to_string_lossy().starts_with("step-");
+            let name = match to.parent().filter(|folder| of_checkpoint(folder)) {
+                Some(folder) => Path::new(&last(folder)).join(last(to)),
+                None => last(to).into(),
+            };
+            self.give_up(&format!("{} needed its room", name.display()));
         }
         takes_room
     }
@@ -282,10 +288,17 @@ pub(super) mod tests {
     #[test]
     fn a_file_makes_room_once_if_it_takes_any() {
         let file = file_on(&Disk::of(1000));
-        assert!(!file.give_way() && file.is_in_use());
+        let to = Path::new("run/metrics.jsonl");
+        assert!(!file.give_way(to) && file.is_in_use());
         let place = file.write(&[1.0]).unwrap();
-        assert!(file.give_way() && !file.give_way());
+        assert!(file.give_way(to) && !file.give_way(to));
         assert_eq!(file.read(place), None);
-        assert!(file.trouble().unwrap().contains("a checkpoint needed its room"));
+        assert!(file.trouble().unwrap().contains(": metrics.jsonl needed its room;"));
+        // All checkpoints have files of the same names.
+        let file = file_on(&Disk::of(1000));
+        file.write(&[1.0]).unwrap();
+        assert!(file.give_way(Path::new("run/checkpoints/step-000004/state.json")));
+        let told = file.trouble().unwrap();
+        assert!(told.contains(": step-000004/state.json needed its room;"), "{told}");
     }
 }

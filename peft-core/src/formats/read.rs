@@ -112,7 +112,19 @@ pub fn parse_json(text: &str, path: &Path) -> Result<Value> {
         let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
         let rest = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
         let is_comment = ["//", "/*", "#"].iter().any(|begin| rest.starts_with(begin));
-        let hint = if is_comment { " (a comment, which JSON may not have)" } else { "" };
+        let number = ["NaN", "Infinity"].into_iter().find(|name| rest.starts_with(name));
+        let hint = match number {
+            // Python's json writes and reads them.
+            Some(number) => {
+                let before = line.len() - rest.len();
+                let sign = if line[..before].ends_with('-') { "-" } else { "" };
+                format!(
+                    " ({sign}{number}, which Python writes and JSON may not have: put a finite number in its place, or null)"
+                )
+            }
+            None if is_comment => " (a comment, which JSON may not have)".into(),
+            None => String::new(),
+        };
         Error::file(path, format!("not JSON: {error}{hint}"))
     })
 }
@@ -161,6 +173,9 @@ mod tests {
             (b"{\"a\": 1, # the size\n  \"b\": 1}".to_vec(), "(a comment, which JSON"),
             (b"{} /* the end */".to_vec(), "(a comment, which JSON"),
             (b"{\"a\": 1,}".to_vec(), "not JSON: trailing comma"),
+            (b"{\n\"a\": Infinity}".to_vec(), "line 2 column 6 (Infinity, which Python writes and"),
+            (b"{\"a\": [1, -Infinity]}".to_vec(), " (-Infinity, which Python writes and JSON may"),
+            (b"{\"a\": NaN}".to_vec(), "not have: put a finite number in its place, or null)"),
             (Vec::new(), "is empty, expected JSON"),
             (
                 b"version https://git-lfs.github.com/spec/v1\nsize 3\n".to_vec(),

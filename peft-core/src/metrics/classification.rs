@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{score::Score, set::Metrics};
+use super::{
+    score::{Score, f1_of_counts},
+    set::Metrics,
+};
 use crate::error::{Error, Result};
 
 /// The fraction of predictions that are right.
@@ -34,11 +37,15 @@ pub fn f1_macro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
     let (predicted, actual) = (counts(predictions), counts(references));
     let right = counts(predictions.iter().zip(references).filter(|(p, r)| p == r).map(|(p, _)| p));
     let classes: BTreeSet<&T> = predicted.keys().chain(actual.keys()).copied().collect();
-    // TP + FP are the predictions of the class, TP + FN its references: never both 0 here.
-    let f1 = |&class: &&T| {
-        2.0 * count(&right, class) / (count(&predicted, class) + count(&actual, class))
-    };
-    Ok(classes.iter().map(f1).sum::<f64>() / classes.len() as f64)
+    let f1 =
+        |class: &&T| f1_of_counts([&right, &predicted, &actual].map(|counts| count(counts, class)));
+    Ok(classes.iter().filter_map(f1).sum::<f64>() / classes.len() as f64)
+}
+
+/// F1 = 2 TP / (2 TP + FP + FN) of one class against all others, of rows with their predicted and their right class; `None` if
+/// the class is in neither.
+pub fn f1_of_class<T: PartialEq>(rows: &[(T, T)], class: &T) -> Option<f64> {
+    f1_of_counts(counts_of(rows.iter().map(|(found, wanted)| (found, wanted)), class))
 }
 
 /// Precision, recall and F1 of one class against all others, as scikit-learn's `average="binary"`.
@@ -47,10 +54,22 @@ pub fn f1_macro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
 /// As for [`accuracy`].
 pub fn binary_score<T: Ord>(predictions: &[T], references: &[T], positive: &T) -> Result<Score> {
     check(predictions.len(), references.len())?;
-    let of = |classes: &[T]| classes.iter().filter(|class| *class == positive).count();
-    let rows = predictions.iter().zip(references);
-    let right = rows.filter(|(p, r)| *p == positive && *r == positive).count();
-    Ok(Score::of_counts([right, of(predictions), of(references)]))
+    Ok(Score::of_counts(counts_of(predictions.iter().zip(references), positive)))
+}
+
+/// How often a class is rightly predicted, predicted, and in the references.
+fn counts_of<'a, T: PartialEq + 'a>(
+    rows: impl Iterator<Item = (&'a T, &'a T)>,
+    class: &T,
+) -> [usize; 3] {
+    rows.fold([0; 3], |[right, predicted, actual], (found, wanted)| {
+        let (found, wanted) = (found == class, wanted == class);
+        [
+            right + usize::from(found && wanted),
+            predicted + usize::from(found),
+            actual + usize::from(wanted),
+        ]
+    })
 }
 
 /// Matthews correlation coefficient, for any number of classes (R_K, Gorodkin 2004).
@@ -108,8 +127,8 @@ fn counts<'a, T: Ord>(classes: impl IntoIterator<Item = &'a T>) -> BTreeMap<&'a 
     counts
 }
 
-fn count<T: Ord>(counts: &BTreeMap<&T, u64>, class: &T) -> f64 {
-    *counts.get(class).unwrap_or(&0) as f64
+fn count<T: Ord>(counts: &BTreeMap<&T, u64>, class: &T) -> usize {
+    *counts.get(class).unwrap_or(&0) as usize
 }
 
 #[cfg(test)]
@@ -122,6 +141,14 @@ mod tests {
     fn strings_are_scored_too() {
         assert_eq!(accuracy(&["a", "b"], &["a", "c"]).unwrap(), 0.5);
         assert_eq!(f1_macro(&["a", "b"], &["a", "c"]).unwrap(), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn a_class_that_is_nowhere_has_no_f1() {
+        let rows = [("a", "a"), ("b", "a"), ("a", "b")];
+        assert_eq!(f1_of_class(&rows, &"a"), Some(2.0 / 4.0));
+        assert_eq!(f1_of_class(&rows, &"b"), Some(0.0));
+        assert_eq!(f1_of_class(&rows, &"c"), None);
     }
 
     #[test]

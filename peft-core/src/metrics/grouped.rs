@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::set::Metrics;
+use super::{score::harmonic_mean, set::Metrics};
 use crate::error::{Error, Result};
 
 /// The fraction of groups of which every row is right: MultiRC's exact match.
@@ -48,10 +48,7 @@ pub fn f1_by_group<G: Ord>(
         counts.values().map(ratio).sum::<f64>() / counts.len() as f64
     };
     let (precision, recall) = (mean(1), mean(2));
-    let f1 = match precision + recall {
-        0.0 => 0.0,
-        sum => 2.0 * precision * recall / sum,
-    };
+    let f1 = harmonic_mean(precision, recall);
     Ok(Metrics::from_iter([("precision", precision), ("recall", recall), ("f1", f1)]))
 }
 

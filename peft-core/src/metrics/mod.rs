@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `set` | [`Metrics`]: named scores in order |
 //! | `score` | [`Score`]: precision, recall and F1 |
-//! | `classification` | [`accuracy`], [`f1_micro`], [`f1_macro`], [`binary_score`], [`matthews`] |
+//! | `classification` | [`accuracy`], [`f1_micro`], [`f1_macro`], [`f1_of_class`], [`binary_score`], [`matthews`] |
 //! | `report` | [`ClassReport`]: the scores of each class, and which was taken for which |
 //! | `grouped` | [`exact_match_by_group`], [`f1_by_group`]: rows that belong together, as MultiRC's |
 //! | `multi_label` | [`multi_label_metrics`]: F1 of rows with any number of classes |
@@ -65,7 +65,7 @@ pub use caption::caption_tokens;
 pub use chrf::{chrf, chrf_plus_plus};
 pub use cider::cider;
 pub use classification::{
-    accuracy, binary_score, classification_metrics, f1_macro, f1_micro, matthews,
+    accuracy, binary_score, classification_metrics, f1_macro, f1_micro, f1_of_class, matthews,
 };
 pub use entities::{Entity, EntityScores, entities, entity_scores};
 pub use grouped::{exact_match_by_group, f1_by_group};

@@ -1,6 +1,6 @@
 //! Scores of rows that have any number of classes, defined as in scikit-learn.
 
-use super::Metrics;
+use super::{score::f1_of_counts, set::Metrics};
 use crate::error::{Error, Result};
 
 /// `f1_micro`, over the pooled counts of all classes, and `f1_macro`, the mean over all classes. A
@@ -19,14 +19,11 @@ pub fn multi_label_metrics(predictions: &[Vec<bool>], references: &[Vec<bool>]) 
     let counts = |class: usize| {
         let count = |rows: &[Vec<bool>]| rows.iter().filter(|row| row[class]).count();
         let both = predictions.iter().zip(references).filter(|(p, r)| p[class] && r[class]).count();
-        (both, count(predictions) + count(references))
+        [both, count(predictions), count(references)]
     };
-    let of_classes: Vec<(usize, usize)> = (0..classes).map(counts).collect();
-    let f1 = |(both, all): (usize, usize)| match all {
-        0 => 0.0,
-        all => 2.0 * both as f64 / all as f64,
-    };
-    let pooled = of_classes.iter().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    let of_classes: Vec<[usize; 3]> = (0..classes).map(counts).collect();
+    let f1 = |counts| f1_of_counts(counts).unwrap_or_default();
+    let pooled = [0, 1, 2].map(|which| of_classes.iter().map(|counts| counts[which]).sum());
     let macro_f1 = of_classes.into_iter().map(f1).sum::<f64>() / classes as f64;
     Ok(Metrics::from_iter([("f1_micro", f1(pooled)), ("f1_macro", macro_f1)]))
 }

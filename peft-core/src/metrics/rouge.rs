@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::{
     ngrams::Ngrams,
     porter::porter_stem,
+    score::Score,
     segments::{Segment, check},
 };
 use crate::error::Result;
@@ -60,12 +61,7 @@ fn best_of<T>((found, references): (T, Vec<T>), score: impl Fn(&T, &T) -> f64) -
 
 /// F1 of `hits` among so many of the prediction and of the reference.
 fn f1(hits: usize, found: usize, wanted: usize) -> f64 {
-    let ratio = |whole: usize| hits as f64 / whole.max(1) as f64;
-    let (precision, recall) = (ratio(found), ratio(wanted));
-    match precision + recall {
-        0.0 => 0.0,
-        sum => 2.0 * precision * recall / sum,
-    }
+    Score::of_counts([hits, found, wanted]).f1
 }
 
 fn of_ngrams(found: &[String], wanted: &[String], n: usize) -> f64 {

@@ -21,10 +21,22 @@ impl Score {
             _ => part as f64 / whole as f64,
         };
         let (precision, recall) = (ratio(right, predicted), ratio(right, actual));
-        let f1 = match precision + recall {
-            0.0 => 0.0,
-            sum => 2.0 * precision * recall / sum,
-        };
-        Self { precision, recall, f1, support: actual }
+        Self { precision, recall, f1: harmonic_mean(precision, recall), support: actual }
+    }
+}
+
+/// 2 · a · b / (a + b) of two shares; 0 if both are 0.
+pub(super) fn harmonic_mean(a: f64, b: f64) -> f64 {
+    match a + b {
+        0.0 => 0.0,
+        sum => 2.0 * a * b / sum,
+    }
+}
+
+/// F1 = 2 TP / (2 TP + FP + FN) of so many right ones, predicted ones and ones in the references; `None` if there are none.
+pub(super) fn f1_of_counts([right, predicted, actual]: [usize; 3]) -> Option<f64> {
+    match predicted + actual {
+        0 => None,
+        all => Some(2.0 * right as f64 / all as f64),
     }
 }

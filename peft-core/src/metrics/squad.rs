@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    score::Score,
     segments::{Segment, check},
     set::Metrics,
 };
@@ -46,21 +47,17 @@ pub fn answer_f1(prediction: &str, answers: &[String]) -> f64 {
 
 /// F1 of two bags of words; 0 if they have no words in common.
 pub fn overlap_f1<W: Eq + std::hash::Hash>(prediction: Vec<W>, answer: Vec<W>) -> f64 {
-    let (found, wanted) = (prediction.len() as f64, answer.len() as f64);
+    let (found, wanted) = (prediction.len(), answer.len());
     let mut counts: HashMap<W, usize> = HashMap::new();
     answer.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
-    let mut shared = 0.0;
+    let mut shared = 0;
     for word in prediction {
         if let Some(left) = counts.get_mut(&word).filter(|left| **left > 0) {
             *left -= 1;
-            shared += 1.0;
+            shared += 1;
         }
     }
-    if shared == 0.0 {
-        return 0.0;
-    }
-    let (precision, recall) = (shared / found, shared / wanted);
-    2.0 * precision * recall / (precision + recall)
+    Score::of_counts([shared, found, wanted]).f1
 }
 
 /// `exact_match` and `f1` of predictions, each with its answers: means over the questions, as

@@ -379,9 +379,12 @@ pub(crate) mod tests {
             EncoderConfig { labels: labels(&["a"]), num_classes: Some(2), ..of(Task::SeqCls) };
         assert!(init_error(config).contains("1 labels, but the model has 2 classes"));
         let config = EncoderConfig { eos: Some(14), ..of(Task::CausalLm) };
-        assert!(
-            init_error(config).contains("eos_token_id: found 14, outside the vocabulary of 14")
+        assert_eq!(
+            init_error(config.clone()),
+            "eos_token_id: found 14, outside the vocabulary of 14: set it to a token of the vocabulary, or to null"
         );
+        // Rows without targets are not closed.
+        assert!(EncoderConfig { targets: false, ..config }.init(None).is_ok());
         let config = EncoderConfig { max_length: Some(0), ..of(Task::CausalLm) };
         assert!(config.clone().init(None).unwrap_err().to_string().contains("expected at least 1"));
         let config = EncoderConfig { labels: labels(&["a", "b"]), ..of(Task::SeqCls) };

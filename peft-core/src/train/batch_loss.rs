@@ -10,6 +10,7 @@ use crate::{
         lanes::Lanes,
         layer_tape::LayerTape,
         loss::{smoothed_cross_entropy_sum, weight_of_targets},
+        task::Task,
         virtual_tokens::VirtualTokens,
     },
     data::{Batch, Example, packed_batch, slices, token_batch},
@@ -100,6 +101,10 @@ pub(super) fn loss_of_rows(
     let batch = match &rows.packed {
         Some(counts) => packed_batch(examples, counts, config.padding),
         None => token_batch(examples, config.padding),
+    };
+    let batch = match config.task {
+        Task::SeqCls => batch.for_classifier(config.pooling),
+        _ => batch,
     };
     let hidden = frozen.forward(model, examples, &batch, virtual_tokens, tape)?;
     let states = positions.states(model, &batch, &hidden, config.pooling)?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    contract::{batch::PaddingSide, head::Pooling, problem_type::ProblemType, task::Task},
+    contract::{batch::PaddingSide, pooling::Pooling, problem_type::ProblemType, task::Task},
     data::{DEFAULT_BATCH_SIZE, Labels, MAX_BATCH_SIZE, Order, Sampler},
     error::{Error, Result},
     evaluate::{check_threshold, predictor::DEFAULT_MAX_ANSWER_LENGTH},

@@ -8,7 +8,7 @@ use super::trainable::Trainable;
 use crate::{
     adapter::{Adapter, AdapterConfig},
     contract::{
-        frozen::FrozenModel, head::Pooling, method::PeftMethod, problem_type::ProblemType,
+        frozen::FrozenModel, method::PeftMethod, pooling::Pooling, problem_type::ProblemType,
         task::Task,
     },
     data::Labels,

@@ -3,13 +3,13 @@
 use std::{io, path::Path, sync::Arc};
 
 use super::{
-    config::TrainConfig, mixing::Mixing, run_context::RunContext, training_data::TrainingData,
+    config::TrainConfig, mixing::Mixing, run_context::RunContext, spare_room::SpareRoom,
+    training_data::TrainingData,
 };
 use crate::{
     adapter::scratch::ScratchFile,
     contract::spec::ModelSpec,
     data::Example,
-    error::Error,
     evaluate::{
         StatesRoom, bytes_of_frozen_states,
         frozen_states::FrozenStates,
@@ -28,7 +28,7 @@ pub struct KeptStates {
 
 impl KeptStates {
     /// Those of a run that has so much room for them, whose tasks have so many batches in an epoch of theirs; the training rows
-    /// of all tasks come first. They are kept if those of any task are read again.
+    /// of all tasks come first. They are kept if those of any task are read again, and if there is room for one row.
     pub fn of(
         room: StatesRoom,
         spec: &ModelSpec,
@@ -42,13 +42,24 @@ impl KeptStates {
         let read = mixing.batches_in(places, &rows);
         let again = read.iter().zip(batches).any(|(read, once)| read > once);
         let evaluated_again = config.eval_every.is_some_and(|every| every < total);
-        let bytes = |rows: &[Example]| -> u64 {
-            rows.iter().map(|row| bytes_of_frozen_states(spec, row)).sum()
+        let of = |rows: &mut dyn Iterator<Item = &Example>, room: StatesRoom| {
+            let (mut all, mut least) = (0, u64::MAX);
+            // Of an empty row nothing is kept.
+            for row in rows.filter(|row| !row.input_ids.is_empty()) {
+                let bytes = bytes_of_frozen_states(spec, row);
+                (all, least) = (all + bytes, least.min(bytes));
+            }
+            let kept = room.at_most(all);
+            if kept.total() < least { StatesRoom::default() } else { kept }
         };
-        let of_train = data.iter().map(|data| bytes(data.train)).sum();
-        let of_valid = data.iter().map(|data| bytes(data.valid)).sum();
-        let train = room.at_most(if again { of_train } else { 0 });
-        let valid = room.without(train).at_most(if evaluated_again { of_valid } else { 0 });
+        let mut train = StatesRoom::default();
+        if again {
+            train = of(&mut data.iter().flat_map(|data| data.train), room);
+        }
+        let mut valid = StatesRoom::default();
+        if evaluated_again {
+            valid = of(&mut data.iter().flat_map(|data| data.valid), room.without(train));
+        }
         Self { train, valid }
     }
 
@@ -96,12 +107,9 @@ impl RunStates {
         self.file.as_ref()?.trouble()
     }
 
-    /// Gives up their file for something that found no room to be written; whether there is more room now.
-    pub(super) fn give_way(&self, to: &Error) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        let full = matches!(to, Error::Write { source, .. }
-            if matches!(source.kind(), StorageFull | QuotaExceeded));
-        full && self.file.as_ref().is_some_and(|file| file.give_way())
+    /// The room of their file, for what finds none.
+    pub(super) fn spare_room(&self) -> SpareRoom {
+        SpareRoom::of(self.file.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 }
 
@@ -112,6 +120,7 @@ mod tests {
     use crate::{
         contract::{frozen::FrozenModel, spec::Topology, task::Task},
         data::Target,
+        error::Error,
         train::test_model::TinyModel,
     };
 
@@ -139,18 +148,23 @@ mod tests {
         assert_eq!(kept(u64::MAX, 4, Some(2)), [train, valid]);
         assert_eq!(kept(u64::MAX, 3, Some(2)), [0, valid]);
         assert_eq!(kept(u64::MAX, 4, Some(4)), [train, 0]);
-        assert_eq!(kept(train + 1, 4, Some(2)), [train, 1]);
-        assert_eq!(kept(7, 4, Some(2)), [7, 0]);
+        // The room for less than a row is none, and is that of the validation rows where the training rows are too long.
+        let least = bytes_of_frozen_states(model.spec(), &rows[0]);
+        assert_eq!(kept(train + 1, 4, Some(2)), [train, 0]);
+        assert_eq!(kept(train + valid - 1, 4, Some(2)), [train, 0]);
+        assert_eq!(kept(least, 4, Some(2)), [least, 0]);
+        assert_eq!(kept(least - 1, 4, Some(2)), [0, 0]);
         assert_eq!(kept(0, 4, Some(2)), [0, 0]);
         // The file has what memory has no room for.
         let split = |memory, file| {
             let kept = of(StatesRoom { memory, file }, 4, Some(2));
-            assert_eq!(kept.sum().total(), (train + valid).min(memory + file));
             [kept.train, kept.valid].map(|room| [room.memory, room.file])
         };
         assert_eq!(split(train + valid, 99), [[train, 0], [valid, 0]]);
-        assert_eq!(split(train + 1, 99), [[train, 0], [1, valid.saturating_sub(1).min(99)]]);
-        assert_eq!(split(5, train), [[5, train - 5], [0, 5]]);
+        assert_eq!(split(train + 1, valid - 1), [[train, 0], [1, valid - 1]]);
+        assert_eq!(split(train + 1, valid - 2), [[train, 0], [0, 0]]);
+        assert_eq!(split(5, train), [[5, train - 5], [0, 0]]);
+        assert_eq!(split(5, least - 6), [[0, 0], [0, 0]]);
         assert_eq!(split(0, 1 << 40), [[0, train], [0, valid]]);
         // A small task begins again while a large one goes through its rows for the first time.
         let config = TrainConfig { steps: Some(3), ..TrainConfig::new(Task::SeqCls) };
@@ -167,13 +181,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let room = StatesRoom { memory: 0, file: 1000 };
         let kept = KeptStates { train: room, valid: StatesRoom::default() };
-        let error = |kind: io::ErrorKind| Error::write(Path::new("x"))(kind.into());
+        // Whether something that ends so once is done the second time.
+        let is_done = |states: &RunStates, kind: io::ErrorKind| {
+            let mut error = Some(Error::write(Path::new("x"))(kind.into()));
+            states.spare_room().retry(|| error.take().map_or(Ok(()), Err)).is_ok()
+        };
         for run in [None, Some(dir.path().to_path_buf())] {
             let run = RunContext { dir: run, ..RunContext::default() };
             let states = RunStates::new(kept, &run);
             assert_eq!(states.file.is_some(), run.dir.is_some());
             // Nothing was written.
-            assert!(!states.give_way(&error(io::ErrorKind::StorageFull)));
+            assert!(!is_done(&states, io::ErrorKind::StorageFull));
             assert!(RunStates::new(KeptStates::default(), &run).file.is_none());
         }
         let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
@@ -183,8 +201,8 @@ mod tests {
         let numbers: Arc<[f32]> = vec![1.5; 2 * model.spec().hidden_size].into();
         states.train.keep(model.spec(), (&row, false), &numbers);
         assert_eq!(states.train.find(model.spec(), (&row, false)), Some(numbers));
-        assert!(!states.give_way(&error(io::ErrorKind::PermissionDenied)));
-        assert!(states.give_way(&error(io::ErrorKind::StorageFull)));
+        assert!(!is_done(&states, io::ErrorKind::PermissionDenied));
+        assert!(is_done(&states, io::ErrorKind::StorageFull));
         assert_eq!(states.train.find(model.spec(), (&row, false)), None);
         assert!(states.trouble().is_some() && states.trouble().is_none());
     }

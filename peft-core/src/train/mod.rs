@@ -14,6 +14,7 @@
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
 //! | [`kept_states`] | how much a run keeps of its rows' hidden states below the first layer that virtual tokens enter |
+//! | [`spare_room`] | the room of these states on a full disk, which checkpoints and metrics may take |
 //! | `longer` | what there is to know of a run that goes on for more steps |
 //! | [`export`] | from what is trained to an adapter |
 //! | [`state`] | everything that a run is at one step |
@@ -33,7 +34,8 @@
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
 //! | [`loss_scale`] | the factor of the loss where gradients pass through f16 |
 //! | `step_loss` | the loss of a step and the norm of its gradient, read together |
-//! | `unread` | steps whose loss is read when the next one has been given to the device |
+//! | `unread` | steps whose loss nobody has read yet |
+//! | `reading` | when they are read: at once, or when the next one has been given to the device |
 //! | [`trainer`] | the loop |
 //!
 //! A run is a pure function of its settings, its data and its seed: batches and dropout masks
@@ -60,10 +62,12 @@ pub mod mixing;
 pub mod observer;
 mod packet;
 pub mod peers;
+mod reading;
 pub mod run_context;
 mod shared_sums;
 mod slice_gradient;
 pub mod snapshot;
+pub mod spare_room;
 pub mod state;
 mod step_loss;
 mod step_slices;
@@ -94,6 +98,7 @@ pub use observer::{Exchanged, Flow, Observer, Plan, Silent, StepReport};
 pub use peers::Peers;
 pub use run_context::RunContext;
 pub use snapshot::Evaluation;
+pub use spare_room::SpareRoom;
 pub use trainable::Trainable;
 pub use trainer::{Outcome, train, train_joint};
 pub use training_data::TrainingData;

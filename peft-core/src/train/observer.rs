@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::config::BestMetric;
+use super::{config::BestMetric, spare_room::SpareRoom};
 use crate::{error::Result, evaluate::Assessment};
 
 /// The result of one step: one line of the metrics file.
@@ -94,6 +94,11 @@ pub trait Observer {
     fn started(&mut self, plan: &Plan) -> Result<()> {
         let _ = plan;
         Ok(())
+    }
+
+    /// What the run can do without, told before it begins: files of the observer's own that find no room may take it.
+    fn spare_room(&mut self, room: SpareRoom) {
+        let _ = room;
     }
 
     /// A step was made.

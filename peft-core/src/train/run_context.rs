@@ -67,6 +67,18 @@ impl RunContext {
         StatesRoom { memory: self.cache_frozen, file }
     }
 
+    /// The lock on its folder, to hold while training lasts; `None` if the caller holds it, or there is no folder.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FolderLock::new`].
+    pub(super) fn own_lock(&self) -> Result<Option<FolderLock>> {
+        match (&self.dir, &self.lock) {
+            (Some(dir), None) => FolderLock::new(dir).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// SHA-256 of all weights of the base model, once it is there; `None` if it is not computed.
     ///
     /// # Errors

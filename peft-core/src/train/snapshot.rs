@@ -21,7 +21,8 @@ pub struct Counters {
     pub step: usize,
     /// The step at which what is trained scored best, and that score.
     pub best: Option<(usize, f64)>,
-    /// The number of consecutive evaluations without a better score.
+    /// The number of consecutive evaluations without a better score. An evaluation before which no step changed anything
+    /// does not count.
     pub without_improvement: usize,
     /// All evaluations.
     pub history: Vec<Evaluation>,

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use super::{
     config::BestMetric,
     identity::Identity,
+    loss_scale::LossScale,
     snapshot::{Counters, Evaluation, Snapshot},
     trainable::{Trainable, all_finite},
 };
@@ -56,16 +57,18 @@ impl<M: PeftMethod> State<M> {
         }
     }
 
-    /// Records scores, and keeps the trainable if they are the best so far, which is answered.
+    /// Records scores, and keeps the trainable if they are the best so far, which is answered. Where every step since the
+    /// evaluation before was skipped they are those of then, and take no patience.
     pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<bool> {
         let value = by.read(&metrics)?;
         let step = self.counters.step;
+        let has_changed = self.counters.loss_scale.as_mut().is_none_or(LossScale::evaluated);
         let is_best = by.better(value, self.counters.best.map(|(_, value)| value));
         if is_best {
             self.counters.best = Some((step, value));
             self.counters.without_improvement = 0;
             self.best = Some(self.trainable.fold());
-        } else {
+        } else if has_changed {
             self.counters.without_improvement += 1;
         }
         self.counters.history.push(Evaluation { step, metrics });

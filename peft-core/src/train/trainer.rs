@@ -1,32 +1,41 @@
 //! The training loop.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `setup` | what a run is made of, checked |
+//! | `scoring` | scores on the validation rows |
+//! | `storing` | checkpoints: where a run goes on, and where it could |
 
-use std::{cell::RefCell, ops::ControlFlow, thread, time::Instant};
+mod scoring;
+mod setup;
+mod storing;
 
-use burn::tensor::{DType, Tensor};
+use std::{thread, time::Instant};
+
+use burn::tensor::Tensor;
 
 use super::{
     batch_loss::Rows,
     checkpoint::Checkpoints,
     config::{BestMetric, TrainConfig},
-    export::adapter_of,
     gradient::{StepGradient, step_gradient},
     group::Group,
     identity::Identity,
     joint::Joint,
-    kept_states::{KeptStates, RunStates},
-    longer,
+    kept_states::RunStates,
     loss_scale::LossScale,
-    mixing::{Mixing, TaskOrder},
+    mixing::TaskOrder,
     observer::{Flow, Observer, Plan, StepReport},
+    reading::Reading,
     run_context::RunContext,
     snapshot::{Counters, Evaluation},
     state::State,
     step_slices::Share,
-    task_run::{TaskRows, TaskRun},
+    task_run::TaskRun,
     team::Team,
     trainable::{Trainable, is_head},
     training_data::TrainingData,
-    unread::{Timer, Unread},
+    unread::Unread,
 };
 use crate::{
     adapter::FolderLock,
@@ -34,11 +43,8 @@ use crate::{
         frozen::FrozenModel,
         method::{Mode, PeftMethod},
         params,
-        task::Task,
-        virtual_tokens::VirtualTokens,
     },
     error::{Error, Result},
-    evaluate::{Assessment, predictor::Predictor, rows::RowsRead},
     metrics::Metrics,
     optim::{Optimizer, clip_to_norm, clip_to_unread_norm, global_norm},
 };
@@ -184,10 +190,7 @@ fn steps<'a, M: PeftMethod>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     let (config, run) = (trainer.config, trainer.run);
-    let own_lock = match (&run.dir, &run.lock) {
-        (Some(dir), None) => Some(FolderLock::new(dir)?),
-        _ => None,
-    };
+    let own_lock = run.own_lock()?;
     if let Some(warning) = own_lock.as_ref().and_then(FolderLock::warning) {
         observer.note(&warning);
     }
@@ -197,9 +200,8 @@ fn steps<'a, M: PeftMethod>(
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
-    let scales = trainer.model.scales_loss();
-    let known = state.counters.loss_scale.filter(|_| scales);
-    state.counters.loss_scale = known.or(scales.then(LossScale::default));
+    state.counters.loss_scale = LossScale::of_run(trainer.model, state.counters.loss_scale);
+    observer.spare_room(trainer.frozen.spare_room());
     observer.started(&trainer.plan(&state.counters))?;
     if !run.resume {
         trainer.refuse_old_checkpoints()?;
@@ -207,11 +209,9 @@ fn steps<'a, M: PeftMethod>(
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
         let made = trainer.step(&mut state, team, group);
-        if scales && matches!(made, Err(Error::NotFinite { loss, .. }) if !loss.is_finite()) {
-            observer.note(
-                "the model multiplies in f16, whose largest number is 65504: in bf16, which has the range of f32, the loss \
-                 may stay finite",
-            );
+        let scale = state.counters.loss_scale;
+        if let Some(advice) = scale.and(made.as_ref().err()).and_then(LossScale::advice) {
+            observer.note(advice);
         }
         let mut stop = false;
         let mut tell = |report: Option<StepReport>| {
@@ -220,7 +220,7 @@ fn steps<'a, M: PeftMethod>(
         };
         if made.as_ref().is_err_and(|error| !matches!(error, Error::NotFinite { .. })) {
             // Nobody has read the step before yet: if its loss is not finite, that comes first.
-            match trainer.read_late() {
+            match trainer.reading.rest() {
                 Err(late @ Error::NotFinite { .. }) => return Err(late),
                 late => tell(late.ok().flatten()),
             };
@@ -232,7 +232,7 @@ fn steps<'a, M: PeftMethod>(
         let evaluates = trainer.has_valid() && (due(config.eval_every) || step == trainer.total);
         // No step is evaluated, stored or the last one whose loss is not known to be finite.
         if stops || evaluates || due(config.checkpoint_every) || step == trainer.total {
-            tell(trainer.read_late()?);
+            tell(trainer.reading.rest()?);
         }
         if evaluates {
             trainer.evaluate(&mut state, observer)?;
@@ -248,15 +248,10 @@ fn steps<'a, M: PeftMethod>(
         }
     }
     state.check_finite()?;
-    if let Some(scale) = state.counters.loss_scale.filter(|scale| scale.skipped > 0) {
-        observer.note(&format!(
-            "{} of {} steps changed nothing: a gradient of the scaled loss was too large for f16, and the scale, now {}, was \
-             halved",
-            scale.skipped, state.counters.step, scale.factor
-        ));
+    let scale = state.counters.loss_scale;
+    if let Some(note) = scale.and_then(|scale| scale.note(state.counters.step)) {
+        observer.note(&note);
     }
-    let total_steps = trainer.total;
-    let stopped_early = !interrupted && state.counters.step < total_steps;
     let (best_step, trainable) = match (state.counters.best, state.best) {
         (Some((step, _)), Some(best)) => (step, best),
         _ => (state.counters.step, state.trainable.fold()),
@@ -267,10 +262,10 @@ fn steps<'a, M: PeftMethod>(
         step: best_step,
         metrics: best.map(|evaluation| evaluation.metrics.clone()),
         last_step: state.counters.step,
-        total_steps,
+        total_steps: trainer.total,
         history: state.counters.history,
         interrupted,
-        stopped_early,
+        stopped_early: !interrupted && state.counters.step < trainer.total,
     })
 }
 
@@ -292,129 +287,10 @@ pub(super) struct Trainer<'a> {
     identity: Identity,
     /// The states of its rows that are kept.
     pub(super) frozen: RunStates,
-    /// The last step, where steps are read one step late.
-    unread: Option<Unread>,
-    timer: Timer,
+    reading: Reading,
 }
 
 impl<'a> Trainer<'a> {
-    /// That of a run on one task. Checks everything.
-    pub(super) fn of_one<M: PeftMethod>(
-        model: &'a dyn FrozenModel,
-        trainable: &Trainable<M>,
-        data: &TrainingData<'a>,
-        config: &'a TrainConfig,
-        run: &'a RunContext,
-    ) -> Result<Self> {
-        config.validate()?;
-        let labels = run.labels.as_ref();
-        let task = TaskRows { name: None, config, labels, weight: 1.0, data: *data };
-        Self::new(model, trainable, &[task], None, run)
-    }
-
-    /// That of a joint run. Checks everything.
-    pub(super) fn of_several<M: PeftMethod>(
-        model: &'a dyn FrozenModel,
-        trainable: &Trainable<M>,
-        joint: &'a Joint<'a>,
-        run: &'a RunContext,
-    ) -> Result<Self> {
-        joint.check()?;
-        joint.tasks.iter().try_for_each(|task| task.config.validate())?;
-        let tasks: Vec<TaskRows<'_>> = joint.tasks.iter().map(TaskRows::from).collect();
-        Self::new(model, trainable, &tasks, Some(joint), run)
-    }
-
-    /// Checks everything. There is at least one task.
-    fn new<M: PeftMethod>(
-        model: &'a dyn FrozenModel,
-        trainable: &Trainable<M>,
-        tasks: &[TaskRows<'a>],
-        joint: Option<&'a Joint<'a>>,
-        run: &'a RunContext,
-    ) -> Result<Self> {
-        let fields = trainable.method.fields(model.spec());
-        let virtual_tokens = trainable.method.fold().virtual_tokens(Mode::Evaluate);
-        let is_prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
-        let heads: Vec<_> = trainable.heads().collect();
-        if heads.len() != tasks.len() {
-            let message = format!("found {} heads for {} tasks", heads.len(), tasks.len());
-            return Err(Error::Mismatch(message));
-        }
-        let tasks = tasks
-            .iter()
-            .zip(heads)
-            .map(|(rows, head)| TaskRun::new(model, (&virtual_tokens, is_prompt), head, *rows))
-            .collect::<Result<Vec<_>>>()?;
-        let first = &tasks[0].rows;
-        let config = first.config;
-        let best_metric = match joint {
-            Some(joint) => joint.best_metric()?,
-            None => config.best_metric(first.labels),
-        };
-        if tasks.iter().all(|task| task.rows.data.valid.is_empty()) && config.patience.is_some() {
-            return Err(Error::setting("patience", "needs validation rows"));
-        }
-        let rows: Vec<usize> = tasks.iter().map(|task| task.rows.data.train.len()).collect();
-        for task in &tasks {
-            task.rows.check_named(&best_metric.name)?;
-        }
-        let mixing = joint.map_or(Mixing::All, |joint| joint.mixing);
-        let order = TaskOrder::new(mixing, config.seed, &rows);
-        let batches: Vec<usize> =
-            tasks.iter().map(|task| task.sampler.batches_per_epoch()).collect();
-        let places_per_epoch = mixing.places_per_epoch(&batches);
-        let total = config.total_steps(places_per_epoch);
-        if config.warmup_steps >= total {
-            let message = format!("found {}, the run has {total} steps", config.warmup_steps);
-            return Err(Error::setting("warmup_steps", message));
-        }
-        if run.peers.is_some() && !run.replicas.is_empty() {
-            let message =
-                "not used where several processes make the run, each of them on one device";
-            return Err(Error::setting("replicas", message));
-        }
-        // What travels is in f32.
-        if run.peers.is_some() && model.spec().dtype == DType::F64 {
-            let message = "several processes make a run in f32 or fewer bits, found a model in f64";
-            return Err(Error::Mismatch(message.into()));
-        }
-        let checkpoints =
-            run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
-        let identity = Identity::new(config, &fields, run, &first.data);
-        let identity = match joint {
-            Some(joint) => identity.of_joint(joint),
-            None => identity,
-        };
-        let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
-        let room = run.room_for_states();
-        let kept = KeptStates::of(room, model.spec(), config, (mixing, &batches), &data);
-        let frozen = RunStates::new(kept, run);
-        Ok(Self {
-            model,
-            tasks,
-            joint,
-            config,
-            best_metric,
-            run,
-            order,
-            places_per_epoch,
-            total,
-            checkpoints,
-            identity,
-            frozen,
-            unread: None,
-            timer: Timer::default(),
-        })
-    }
-
-    /// All that the run follows from, with the weights of the base model, whether the device computes while the host goes on,
-    /// and whether gradients pass through f16: what processes that make it together have to have in common.
-    pub(super) fn identity_with_weights(&self) -> Result<Identity> {
-        let sum = self.run.base_sha256()?;
-        Ok(self.identity.clone().with_base_sum(sum.as_deref()).with_device(self.model))
-    }
-
     /// What is to be done after the steps that were made.
     fn plan(&self, made: &Counters) -> Plan {
         Plan {
@@ -431,59 +307,10 @@ impl<'a> Trainer<'a> {
         self.tasks.iter().any(|task| !task.rows.data.valid.is_empty())
     }
 
-    /// The task of each head.
-    fn kinds(&self) -> Vec<Task> {
-        self.tasks.iter().map(|task| task.rows.config.task).collect()
-    }
-
     fn done<M: PeftMethod>(&self, state: &State<M>) -> bool {
         let patience = self.config.patience;
         state.counters.step >= self.total
             || patience.is_some_and(|patience| state.counters.without_improvement >= patience)
-    }
-
-    /// A resumed run would take them for its own. The caller had the chance to remove them.
-    fn refuse_old_checkpoints(&self) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        match checkpoints.list()?.first() {
-            None => Ok(()),
-            Some((_, path)) => Err(Error::OldCheckpoint { path: path.clone() }),
-        }
-    }
-
-    /// Continues from the newest complete checkpoint, if there is one.
-    fn resume<M: PeftMethod>(
-        &self,
-        state: &mut State<M>,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else {
-            return Err(Error::setting("resume", "needs the run's folder"));
-        };
-        match checkpoints.newest(|message| observer.note(message))? {
-            Some((path, stored)) => {
-                let then = self.total_of(&stored.identity);
-                let now = self.identity.clone().with_base_sum(self.run.base_sha256()?.as_deref());
-                now.check(&stored.identity, self.total >= then, &path)?;
-                if let Some(note) = now.note(&stored.identity) {
-                    observer.note(&note);
-                }
-                if self.total > then {
-                    observer.note(&longer::note(self.config, (then, self.total), &stored.counters));
-                }
-                state.restore(stored, self.model, &self.kinds(), &path)?;
-            }
-            None => observer.note("there is no complete checkpoint to resume from: starting anew"),
-        }
-        // Later ones are damaged, else they would have been chosen.
-        checkpoints.discard_after(state.counters.step)
-    }
-
-    /// The steps that a run was to make.
-    fn total_of(&self, earlier: &Identity) -> usize {
-        let (steps, epochs) = earlier.length();
-        let earlier = TrainConfig { steps, epochs, ..self.config.clone() };
-        earlier.total_steps(self.places_per_epoch)
     }
 
     /// Makes one update; returns what there is to report, of this step or, where reading waits for the device, of the one
@@ -517,47 +344,23 @@ impl<'a> Trainer<'a> {
                 clip_to_unread_norm(&mut grads, norm, limit);
             }
             self.update(state, grads, lr);
-            let before = self.unread.replace(made(loss));
-            return before.map(|before| self.report(before)).transpose();
+            return self.reading.late(made(loss));
         }
-        let made = made(loss);
         // Before the update: a loss that is not finite changes nothing.
-        let mut report = made.read(|task| self.name(task))?;
+        let mut report = self.reading.now(made(loss))?;
         if let Some(scale) = &mut state.counters.loss_scale {
-            report.skipped = !report.grad_norm.is_none_or(f64::is_finite);
-            scale.count(!report.skipped);
-            if scale.is_exhausted() {
-                return Err(Error::NotFinite { step: step + 1, loss: report.loss });
-            }
-            if report.skipped {
-                report.grad_norm = None;
-                state.counters.step += 1;
-                return Ok(Some(self.timer.timed(report, start)));
+            scale.judge(&mut report)?;
+        }
+        match report.skipped {
+            true => state.counters.step += 1,
+            false => {
+                if let (Some(limit), Some(norm)) = (config.clip_norm, report.grad_norm) {
+                    clip_to_norm(&mut grads, norm, limit);
+                }
+                self.update(state, grads, lr);
             }
         }
-        if let (Some(limit), Some(norm)) = (config.clip_norm, report.grad_norm) {
-            clip_to_norm(&mut grads, norm, limit);
-        }
-        self.update(state, grads, lr);
-        Ok(Some(self.timer.timed(report, start)))
-    }
-
-    /// What there is to report of the last step, if that was not read yet.
-    fn read_late(&mut self) -> Result<Option<StepReport>> {
-        let last = self.unread.take();
-        last.map(|last| self.report(last)).transpose()
-    }
-
-    /// Reads a step.
-    fn report(&mut self, made: Unread) -> Result<StepReport> {
-        let start = made.start;
-        let report = made.read(|task| self.name(task))?;
-        Ok(self.timer.timed(report, start))
-    }
-
-    /// The name of a task of a joint run.
-    fn name(&self, task: usize) -> Option<String> {
-        Some(self.tasks[task].rows.name?.to_string())
+        Ok(Some(self.reading.timed(report, start)))
     }
 
     /// Changes what is trained, if anything had a target that counts, and counts the step.
@@ -592,93 +395,5 @@ impl<'a> Trainer<'a> {
         };
         let shares = self.tasks.iter().enumerate().zip(batches);
         shares.filter(|(_, batches)| !batches.is_empty()).map(share).collect()
-    }
-
-    fn evaluate<M: PeftMethod>(
-        &self,
-        state: &mut State<M>,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        let folded = state.trainable.fold();
-        let virtual_tokens = folded.method.virtual_tokens(Mode::Evaluate);
-        let step = state.counters.step;
-        let found = match self.joint {
-            None => self.assess((&folded, &virtual_tokens), 0, step, observer)?,
-            Some(joint) => {
-                let mut of_tasks = Vec::with_capacity(self.tasks.len());
-                for (index, task) in self.tasks.iter().enumerate() {
-                    of_tasks.push(match task.rows.data.valid.is_empty() {
-                        true => None,
-                        false => Some(
-                            self.assess((&folded, &virtual_tokens), index, step, observer)?.metrics,
-                        ),
-                    });
-                }
-                let metrics = joint.scores_of_all(&of_tasks)?;
-                Assessment { metrics, constant: None, report: None, predictions: Vec::new() }
-            }
-        };
-        let is_best = state.evaluated(found.metrics.clone(), &self.best_metric)?;
-        observer.evaluated(step, &found, is_best);
-        Ok(())
-    }
-
-    /// Scores the validation rows of a task.
-    fn assess<M: PeftMethod>(
-        &self,
-        (folded, virtual_tokens): (&Trainable<M>, &VirtualTokens),
-        index: usize,
-        step: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<Assessment> {
-        let TaskRows { config, labels, data, .. } = self.tasks[index].rows;
-        let told = RefCell::new(observer);
-        let tell = |rows, of| {
-            told.borrow_mut().evaluating(step, rows, of);
-            ControlFlow::Continue(())
-        };
-        let head = folded.heads().nth(index).flatten();
-        Predictor::new(self.model, virtual_tokens, head, config.task)?
-            .with_pooling(config.pooling)
-            .with_problem_type(config.problem_type)
-            .with_padding(config.padding)
-            .with_batch_size(config.batch_size)
-            .with_max_answer_length(config.max_answer_length)
-            .with_null_score_diff_threshold(config.null_score_diff_threshold)
-            .with_frozen_states(&self.frozen.valid)
-            .with_watch(RowsRead(&tell))
-            .assess(data.valid, labels)
-            .map_err(|error| match error {
-                // As where the loss of training rows shows it first.
-                Error::ScoreNotFinite { found, .. } => {
-                    Error::NotFinite { step, loss: f64::from(found) }
-                }
-                other => other,
-            })
-    }
-
-    fn save<M: PeftMethod>(&self, state: &State<M>, observer: &mut dyn Observer) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        state.check_finite()?;
-        let last = state.counters.history.last();
-        let current = last.filter(|evaluation| evaluation.step == state.counters.step);
-        let about = self.run.about(self.config, current.map(|evaluation| &evaluation.metrics))?;
-        let adapter = match self.joint {
-            None => adapter_of(&state.trainable, self.model, &about)?,
-            // What they share: a folder holds one adapter.
-            Some(_) => {
-                let shared = Trainable::new(state.trainable.method.clone(), None);
-                adapter_of(&shared, self.model, &about)?
-            }
-        };
-        let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
-        let stored = state.store(self.model, &self.kinds(), identity)?;
-        let path = match checkpoints.save(&stored, &adapter) {
-            // The states of frozen layers can be computed again.
-            Err(error) if self.frozen.give_way(&error) => checkpoints.save(&stored, &adapter)?,
-            saved => saved?,
-        };
-        observer.saved(&path);
-        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading stops a GPU: it would have nothing to do until the host has given it the next step. So there a step is read when
 //! the next one has been given to the device, and where a step is evaluated or stored before that. On a CPU, which
-//! computes at once, it is read before the update.
+//! computes at once, it is read before the update. `reading` keeps what was not read.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -53,20 +53,5 @@ impl Unread {
             skipped: false,
             exchanged: self.exchanged,
         })
-    }
-}
-
-/// The seconds that steps take, each from its beginning or, if that is later, from when the step before was read.
-#[derive(Debug, Default)]
-pub(super) struct Timer(Option<Instant>);
-
-impl Timer {
-    /// The report of a step that began at `start`, with the tokens that it read in a second.
-    pub(super) fn timed(&mut self, mut report: StepReport, start: Instant) -> StepReport {
-        let now = Instant::now();
-        let since = self.0.replace(now).map_or(start, |before| before.max(start));
-        report.tokens_per_second =
-            report.tokens as f64 / now.duration_since(since).as_secs_f64().max(1e-9);
-        report
     }
 }

@@ -7,7 +7,7 @@
 //! k0 k1 k2 k3       k0     k1
 //! ```
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use burn::tensor::{Bool, Tensor, activation::softmax};
 use peft_core::{
@@ -33,6 +33,10 @@ pub struct SelfAttention<'a> {
     below: Option<Tensor<3>>,
     /// Records what the layers attend to.
     probe: Option<PassProbe>,
+    /// The columns whose output is read, if not all are.
+    read: Option<Range<usize>>,
+    /// The last layer, if it computes only these.
+    last: Option<usize>,
 }
 
 impl<'a> SelfAttention<'a> {
@@ -40,9 +44,28 @@ impl<'a> SelfAttention<'a> {
     pub fn new(input: &'a mut StackInput, site: Site, recompute: bool) -> Self {
         let tokens = input.tokens.take();
         let from = input.from.take();
-        let probe = input.probe.take();
+        let (probe, read) = (input.probe.take(), input.read.take());
         let recompute = Recompute::new(recompute, input.tape.take(), &input.embeddings);
-        Self { input, site, recompute, tokens, windowed: None, from, below: None, probe }
+        Self {
+            input,
+            site,
+            recompute,
+            tokens,
+            windowed: None,
+            from,
+            below: None,
+            probe,
+            read,
+            last: None,
+        }
+    }
+
+    /// Says how many layers there are, whose last one then computes only the columns that are [read](StackInput::read), see
+    /// [`LayerAttention::read_of`].
+    #[must_use]
+    pub fn of_layers(mut self, count: usize) -> Self {
+        self.last = count.checked_sub(1);
+        self
     }
 
     /// Runs one layer, `body`, on rows `[B, S, H]`. With a window, a query sees the keys that are fewer than `window`
@@ -64,11 +87,12 @@ impl<'a> SelfAttention<'a> {
             self.put_back(attention);
             return y;
         }
-        let LayerAttention { past, hidden, probe, .. } = attention;
+        let LayerAttention { past, hidden, probe, read, .. } = attention;
         let inputs = LayerInputs { x, past, encoded: None };
         run_layer(inputs, &self.recompute, move |inputs| {
             let (hidden, probe) = (hidden.clone(), probe.clone());
-            body(inputs.x, &mut LayerAttention::new(inputs.past, hidden, probe))
+            let attention = LayerAttention::new(inputs.past, hidden, probe);
+            body(inputs.x, &mut LayerAttention { read: read.clone(), ..attention })
         })
     }
 
@@ -105,7 +129,8 @@ impl<'a> SelfAttention<'a> {
             None => self.input.hidden_keys(columns),
         };
         let probe = self.probe_at(self.site, index);
-        LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden, probe }
+        let read = self.read.clone().filter(|_| self.last == Some(index));
+        LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden, probe, read }
     }
 
     /// Whether layers run again in the backward pass.
@@ -153,6 +178,8 @@ pub struct LayerAttention {
     /// `[1 or B, 1, S, P + T + S]`, `true` where a query may not see a key.
     hidden: Option<Tensor<4, Bool>>,
     probe: Option<LayerProbe>,
+    /// The columns whose output is read, if the layer computes no others.
+    read: Option<Range<usize>>,
 }
 
 impl LayerAttention {
@@ -162,7 +189,7 @@ impl LayerAttention {
         hidden: Option<Tensor<4, Bool>>,
         probe: Option<LayerProbe>,
     ) -> Self {
-        Self { past, tokens: None, hidden, probe }
+        Self { past, tokens: None, hidden, probe, read: None }
     }
 
     /// The keys and values before the rows, the mask, and what records the attention.
@@ -175,6 +202,14 @@ impl LayerAttention {
     /// Whether there is a cache to append the rows to.
     pub(super) fn has_tokens(&self) -> bool {
         self.tokens.is_some()
+    }
+
+    /// Those of the rows `[B, S, H]` that a layer computes: all, or the columns that are read of the last one.
+    pub fn read_of(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.read {
+            Some(read) => x.narrow(1, read.start, read.len()),
+            None => x,
+        }
     }
 
     /// Appends the rows' keys and values to the cache; returns those of all tokens.
@@ -210,7 +245,7 @@ impl LayerAttention {
     /// # Shapes
     ///
     /// - rows: `[B, S, (N + 2 K) D]`
-    /// - output: `[B, S, N * D]`
+    /// - output: `[B, S, N * D]`, of the last layer only what [is read](Self::read_of)
     pub fn attend_joined(&mut self, rows: Tensor<3>, heads: Heads, scale: f64) -> Tensor<3> {
         let Heads { query: n, key_value: k, size: d } = heads;
         let part = |start: usize, count: usize| rows.clone().narrow(2, start * d, count * d);
@@ -218,6 +253,15 @@ impl LayerAttention {
             key: heads.split_key_values(part(n, k)),
             value: heads.split_key_values(part(n + k, k)),
         };
+        if let Some(read) = self.read.clone() {
+            let query = heads.split_queries(self.read_of(part(0, n)));
+            let hidden = self.hidden.clone().map(|hidden| match hidden.dims()[2] {
+                1 => hidden,
+                _ => hidden.narrow(2, read.start, read.len()),
+            });
+            let scores = (scale, |_| None, hidden);
+            return attention(query, own(), self.past.as_ref(), scores, None);
+        }
         // Only if the rows see nothing but virtual tokens and themselves, also if they are cached. A probe needs the
         // weights, which this kernel never has in one place.
         if self.probe.is_none()

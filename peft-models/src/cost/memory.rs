@@ -4,7 +4,7 @@
 //! |---|---|
 //! | parameters, gradients, moments, copies | of what is trained: itself, its gradient, that of a head and of virtual tokens that nothing makes in each further slice of a batch, what the optimizer remembers, the best step and a copy meanwhile |
 //! | made virtual tokens | those that an MLP or LSTM makes, or keys and values of a decoder's prompt, and their gradients in each slice |
-//! | kept | what a step keeps for its gradients: `kept` numbers for each layer and token of the batch; with `recompute` the hidden states of each layer, and `kept` of one |
+//! | kept | what a step keeps for its gradients: `kept` numbers for each layer and token of the batch; with `recompute` the hidden states of each layer, and `kept` of one; a decoder's prompt, which is computed before the rows, once for all, is not computed again |
 //! | computed | the feed-forward layer of one layer with its gradients, or the logits that are computed at once |
 //! | evaluated | by how much the logits of an evaluation, three times, are more than all that |
 //! | between | what lies between tensors, and small ones: a fifth of these three |
@@ -245,14 +245,15 @@ impl StepSize<'_> {
     fn kept(&self, batch: Batch) -> u64 {
         self.stacks(batch)
             .map(|stack| {
-                let Stack { site, positions, .. } = stack;
-                let layer = self.kept_of_layer(stack);
-                let first = self.first_layer.unwrap_or(site.num_layers);
-                let layers = site.num_layers.saturating_sub(first) as u64;
-                match self.recompute {
-                    true if layers > 0 => layers * positions * self.hidden() + layer,
-                    _ => layers * layer,
+                let first = self.first_layer.unwrap_or(stack.site.num_layers);
+                let layers = stack.site.num_layers.saturating_sub(first) as u64;
+                if !self.recompute || layers == 0 {
+                    return layers * self.kept_of_layer(stack);
                 }
+                // What is prefilled has a graph of its own, through which gradients go once, after all others.
+                let (prompt, again) = stack.divided();
+                layers * (self.kept_of_layer(prompt) + again.positions * self.hidden())
+                    + self.kept_of_layer(again)
             })
             .sum()
     }
@@ -270,28 +271,29 @@ impl StepSize<'_> {
         let prompt = self.prompt as u64;
         let encoded = batch.rows * (batch.tokens + prompt);
         let causal = batch.rows * batch.tokens + prompt;
+        let prefilled = 0;
         let decoded = batch.rows * batch.decoder_tokens;
         let p = self.virtual_tokens as u64;
         let [tokens, decoder_tokens] = [batch.tokens, batch.decoder_tokens].map(|own| own + p);
         spec.sites.iter().filter_map(move |site| match (site.site, spec.topology) {
             (Site::EncoderSelf, _) => {
-                Some(Stack { site, positions: encoded, cross: 0, keys: tokens })
+                Some(Stack { site, positions: encoded, prefilled, cross: 0, keys: tokens })
             }
             (Site::DecoderSelf, Topology::EncoderDecoder) => {
                 let heads = (site.num_heads * site.head_dim) as u64;
                 let cross = decoded * (heads + self.hidden()) + encoded * site.kv_width() as u64;
                 let keys = tokens + decoder_tokens;
-                Some(Stack { site, positions: decoded, cross, keys })
+                Some(Stack { site, positions: decoded, prefilled, cross, keys })
             }
             (Site::DecoderSelf, _) => {
-                Some(Stack { site, positions: causal, cross: 0, keys: tokens })
+                Some(Stack { site, positions: causal, prefilled: prompt, cross: 0, keys: tokens })
             }
             (Site::Cross, _) => None,
         })
     }
 
     fn kept_of_layer(&self, stack: Stack<'_>) -> u64 {
-        let Stack { site, positions, cross, keys } = stack;
+        let Stack { site, positions, cross, keys, .. } = stack;
         let joined = (site.num_heads * site.head_dim + site.kv_width()) as u64;
         let inner = self.inner(stack.side());
         let gated = if self.outline.gated { 2 } else { 1 };
@@ -317,6 +319,8 @@ struct Stack<'a> {
     /// Its self-attention.
     site: &'a SiteSpec,
     positions: u64,
+    /// How many of them are those of a decoder's prompt.
+    prefilled: u64,
     /// Numbers that a layer keeps of an encoder's output.
     cross: u64,
     /// Keys that a position has scores with.
@@ -324,6 +328,13 @@ struct Stack<'a> {
 }
 
 impl Stack<'_> {
+    /// A decoder's prompt, which sees nothing else, and the rows.
+    fn divided(self) -> (Self, Self) {
+        let Self { positions, prefilled, .. } = self;
+        let prompt = Self { positions: prefilled, cross: 0, keys: prefilled, ..self };
+        (prompt, Self { positions: positions - prefilled, prefilled: 0, ..self })
+    }
+
     fn side(&self) -> Side {
         match self.site.site {
             Site::EncoderSelf => Side::Encoder,
@@ -392,7 +403,11 @@ mod tests {
         assert_eq!(StepSize { first_layer: Some(2), ..own }.kept(batch), of_layer);
         assert_eq!(StepSize { first_layer: None, ..own }.kept(batch), 0);
         let less = StepSize { recompute: true, ..own };
-        assert_eq!(less.kept(batch), of_layer + 3 * (2 * 9 + 5) * H);
+        // The rows are computed again, layer by layer; the prompt, which was computed before them, is not.
+        let of_token = of_layer / (2 * 9 + 5);
+        assert_eq!(less.kept(batch), 3 * (5 * of_token + 2 * 9 * H) + 2 * 9 * of_token);
+        let prefix = StepSize { prompt: 0, ..less };
+        assert_eq!(prefix.kept(batch), 3 * 2 * 9 * H + 2 * 9 * of_token);
         let total = own.memory().total();
         assert!(less.memory().total() < total && total > F32 * 3 * of_layer);
         let general = StepSize { executor: Executor::General, ..own };

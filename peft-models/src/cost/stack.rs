@@ -61,6 +61,9 @@ pub(super) struct StackPass<'a> {
     pub tracked: bool,
     /// Whether what leaves the last layer is read; otherwise only its keys and values are, and have gradients.
     pub output_read: bool,
+    /// The positions of each row that the last layer computes behind its keys and values; all, if it is the number of
+    /// queries.
+    pub computed: usize,
     pub recompute: bool,
     /// Whether the kernels compute it.
     pub kernels: bool,
@@ -98,6 +101,12 @@ impl StackPass<'_> {
         let mut tally = Tally { tracked: self.tracked, ..Tally::default() };
         for layer in 0..self.site.num_layers {
             let mut cost = Layer { kernels: self.kernels, ..Layer::default() };
+            let is_last = layer + 1 == self.site.num_layers;
+            // Of the positions, those that go on behind the keys and values.
+            let share = match is_last {
+                true => self.computed as f64 / self.queries.max(1) as f64,
+                false => 1.0,
+            };
             let mut x = tally.tracked;
             // Queries, keys and values of the rows themselves.
             let joined = h * (self.site.num_heads as f64 * self.site.head_dim as f64)
@@ -107,9 +116,10 @@ impl StackPass<'_> {
             let of_key_values = cost.backward;
             let past = self.past.of(layer);
             let own = self.own_scores(self.outline.window(layer));
-            cost.attention(self.site, self.rows as f64, [own, self.pairs(past)], [x, x]);
+            let pairs = [own, self.pairs(past)].map(|pairs| pairs * share);
+            cost.attention(self.site, self.rows as f64, pairs, [x, x]);
             x |= past > 0;
-            cost.linear(positions, output, x);
+            cost.linear(positions * share, output, x);
             if let Some(read) = &self.read {
                 cost.linear(positions, output, x);
                 let of_encoder = self.rows as f64 * read.encoded as f64;
@@ -120,8 +130,8 @@ impl StackPass<'_> {
                 x |= read.tracked || past > 0;
                 cost.linear(positions, output, x);
             }
-            cost.linear(positions, forward_matrices, x);
-            if !self.output_read && layer + 1 == self.site.num_layers {
+            cost.linear(positions * share, forward_matrices, x);
+            if !self.output_read && is_last {
                 cost.backward = of_key_values;
                 cost.attention_backward = Work::default();
             }

@@ -7,13 +7,12 @@
 //! y   = LN(x'' + W_2 gelu(W_1 x''))
 //! ```
 
-use burn::tensor::{DType, Device, Int, Tensor, module::embedding};
-use peft_core::{
-    FrozenModel, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
-};
+use burn::tensor::{DType, Int, Tensor, module::embedding};
+use peft_core::{FrozenModel, HeadLayout, ModelSpec, Result, Side, StackInput, StackOutput};
 use serde_json::json;
 
 use super::{
+    answers::answers_of_fields,
     outline::{Outline, Parameters},
     two_stacks::{Embedding, StackSize, is_copy, lm_head_of, spec},
 };
@@ -23,8 +22,7 @@ use crate::{
         StackPass,
     },
     config::ModelConfig,
-    kernels,
-    named_tensors::{CollectTensors, named_tensors},
+    named_tensors::named_tensors,
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
 };
@@ -280,29 +278,7 @@ impl Layer {
 }
 
 impl FrozenModel for Bart {
-    fn spec(&self) -> &ModelSpec {
-        &self.spec
-    }
-
-    fn device(&self) -> Device {
-        self.word.device()
-    }
-
-    fn lanes(&self) -> &dyn Lanes {
-        kernels::lanes(&self.device())
-    }
-
-    fn reads_wait(&self) -> bool {
-        kernels::unavailable(&self.device()).is_some()
-    }
-
-    fn scales_loss(&self) -> bool {
-        self.word.scales_loss()
-    }
-
-    fn recomputes(&self) -> bool {
-        self.recompute && kernels::unavailable(&self.device()).is_some()
-    }
+    answers_of_fields!();
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype).mul_scalar(self.word_scale)
@@ -330,9 +306,5 @@ impl FrozenModel for Bart {
         label_smoothing: f64,
     ) -> Result<Tensor<1>> {
         self.head.cross_entropy(hidden, targets, label_smoothing)
-    }
-
-    fn tensors(&self) -> NamedTensors {
-        self.named_tensors()
     }
 }

@@ -6,14 +6,14 @@
 //! x'' = LN(x' + W_2 gelu(W_1 x'))
 //! ```
 
-use burn::tensor::{DType, Device, Int, Tensor, module::embedding};
+use burn::tensor::{DType, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
-    StackOutput, Task, Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, Result, Site, StackInput, StackOutput, Task, Topology,
 };
 use serde_json::json;
 
 use super::{
+    answers::answers_of_fields,
     heads::load_classifier,
     outline::{LmHead, Outline, Parameters},
     single_stack,
@@ -21,8 +21,7 @@ use super::{
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
-    kernels,
-    named_tensors::{CollectTensors, named_tensors},
+    named_tensors::named_tensors,
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
 };
@@ -51,7 +50,7 @@ pub struct Variant {
     pub prefix: &'static str,
     /// The prefix of the names of the language-model head, which no task here uses.
     pub lm_head: &'static str,
-    /// The row of the position table of the first token.
+    /// The row of the position table of the first token: 0, or the id of the padding token and 1.
     pub first_position: usize,
     /// Whether classifiers of whole rows read the pooler's output.
     pub has_pooler: bool,
@@ -256,43 +255,22 @@ impl Layer {
     fn forward(&self, x: Tensor<3>, attention: &mut LayerAttention) -> Tensor<3> {
         let joined = self.query_key_value.forward(x.clone());
         let attended = attention.attend_joined(joined, self.heads, self.heads.scale());
-        let x = self.attention_norm.forward(self.output.onto(x, attended));
+        let x = self.attention_norm.forward(self.output.onto(attention.read_of(x), attended));
         let inner = self.up.activated(x.clone(), self.activation);
         self.norm.forward(self.down.onto(x, inner))
     }
 }
 
 impl FrozenModel for Bert {
-    fn spec(&self) -> &ModelSpec {
-        &self.spec
-    }
-
-    fn device(&self) -> Device {
-        self.word.device()
-    }
-
-    fn lanes(&self) -> &dyn Lanes {
-        kernels::lanes(&self.device())
-    }
-
-    fn reads_wait(&self) -> bool {
-        kernels::unavailable(&self.device()).is_some()
-    }
-
-    fn scales_loss(&self) -> bool {
-        self.word.scales_loss()
-    }
-
-    fn recomputes(&self) -> bool {
-        self.recompute && kernels::unavailable(&self.device()).is_some()
-    }
+    answers_of_fields!();
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
     }
 
-    fn tensors(&self) -> NamedTensors {
-        self.named_tensors()
+    /// Where positions count from the padding token, it has the row before the first.
+    fn uncounted_token(&self) -> Option<u32> {
+        self.variant.first_position.checked_sub(1).and_then(|id| u32::try_from(id).ok())
     }
 
     fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
@@ -303,7 +281,8 @@ impl FrozenModel for Bert {
         let rows = input.positions.clone().add_scalar(self.variant.first_position as i64);
         let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(input.embeddings.clone() + positions + segments);
-        let mut attention = SelfAttention::new(&mut input, Site::EncoderSelf, self.recompute);
+        let mut attention = SelfAttention::new(&mut input, Site::EncoderSelf, self.recompute)
+            .of_layers(self.layers.len());
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, attention: &mut _| layer.forward(x, attention);
             x = attention.layer(index, x, None, body);

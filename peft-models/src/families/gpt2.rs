@@ -6,14 +6,14 @@
 //! x'' = x' + W_2 gelu(W_1 LN(x'))
 //! ```
 
-use burn::tensor::{DType, Device, Int, Tensor, module::embedding};
+use burn::tensor::{DType, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
-    StackOutput, Task, Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, Result, Site, StackInput, StackOutput, Task, Topology,
 };
 use serde_json::json;
 
 use super::{
+    answers::answers_of_fields,
     heads::{lm_head, lm_head_of, load_classifier, load_lm_head, load_word},
     outline::{Outline, Parameters},
     single_stack,
@@ -21,8 +21,7 @@ use super::{
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
-    kernels,
-    named_tensors::{CollectTensors, named_tensors},
+    named_tensors::named_tensors,
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
 };
@@ -202,36 +201,10 @@ fn layout(task: Task) -> HeadLayout {
 }
 
 impl FrozenModel for Gpt2 {
-    fn spec(&self) -> &ModelSpec {
-        &self.spec
-    }
-
-    fn device(&self) -> Device {
-        self.word.device()
-    }
-
-    fn lanes(&self) -> &dyn Lanes {
-        kernels::lanes(&self.device())
-    }
-
-    fn reads_wait(&self) -> bool {
-        kernels::unavailable(&self.device()).is_some()
-    }
-
-    fn scales_loss(&self) -> bool {
-        self.word.scales_loss()
-    }
-
-    fn recomputes(&self) -> bool {
-        self.recompute && kernels::unavailable(&self.device()).is_some()
-    }
+    answers_of_fields!();
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
-    }
-
-    fn tensors(&self) -> NamedTensors {
-        self.named_tensors()
     }
 
     fn layers(&self, mut input: StackInput) -> Result<StackOutput> {

@@ -6,16 +6,20 @@
 //! | `bert`, `roberta` | encoders |
 //! | `gpt2`, `llama` | decoders; Mistral and Qwen are Llamas with other settings |
 //! | `t5`, `bart` | encoder-decoders |
+//! | `answers` | what a model of any family answers in the same way |
 //! | `heads` | language-model heads and classifiers of checkpoints |
+//! | `other_names` | the names of settings that families share |
 //! | `outline` | what a config alone says of a model's sizes |
 //! | `single_stack` | the geometry of encoders and decoders |
 //! | `two_stacks` | what encoder-decoders share: geometry and embedding |
 
+mod answers;
 mod bart;
 mod bert;
 mod gpt2;
 mod heads;
 mod llama;
+mod other_names;
 mod outline;
 mod registry;
 mod roberta;

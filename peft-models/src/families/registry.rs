@@ -2,7 +2,7 @@
 
 use peft_core::{FrozenModel, Result};
 
-use super::{bart, bert, gpt2, llama, outline::Outline, roberta, t5};
+use super::{bart, bert, gpt2, llama, other_names, outline::Outline, roberta, t5};
 use crate::{
     config::ModelConfig,
     options::LoadOptions,
@@ -57,8 +57,13 @@ const CLASSES: [&str; 7] = [
     "WithLMHeadModel",
 ];
 
-/// The config with its `model_type`, which is told from `architectures` if it is missing.
+/// The config with its `model_type`, which is told from `architectures` if it is missing, and with the names that its
+/// family has for its settings.
 pub fn complete(config: ModelConfig) -> ModelConfig {
+    other_names::with_own_names(with_model_type(config))
+}
+
+fn with_model_type(config: ModelConfig) -> ModelConfig {
     if config.has("model_type") {
         return config;
     }
@@ -70,7 +75,7 @@ pub fn complete(config: ModelConfig) -> ModelConfig {
         })
     };
     match FAMILIES.iter().find(|(_, class, ..)| is_named(class)) {
-        Some((model_type, ..)) => config.with_model_type(model_type),
+        Some((model_type, ..)) => config.with("model_type", *model_type),
         None => config,
     }
 }
@@ -99,13 +104,15 @@ fn family(config: &ModelConfig) -> Result<&'static Family> {
     })
 }
 
-/// Checks that the config names a family that loads, and weights that are not quantised.
+/// Checks that the config names a family that loads, weights that are not quantised, and no setting twice.
 ///
 /// # Errors
 ///
-/// [`peft_core::Error::Config`] naming the families that do, or how the weights are quantised.
+/// [`peft_core::Error::Config`] naming the families that do, how the weights are quantised, or two names of a setting
+/// that contradict each other.
 pub fn check(config: &ModelConfig) -> Result<()> {
     family(config)?;
+    other_names::check(config)?;
     quantised::refuse(config)
 }
 

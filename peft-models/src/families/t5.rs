@@ -9,13 +9,12 @@
 //!
 //! A tied head reads hidden states scaled by `H^-0.5`; a head of its own, as in T5 1.1, reads them unscaled.
 
-use burn::tensor::{DType, Device, Int, Tensor};
-use peft_core::{
-    FrozenModel, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
-};
+use burn::tensor::{DType, Int, Tensor};
+use peft_core::{FrozenModel, HeadLayout, ModelSpec, Result, Side, StackInput, StackOutput};
 use serde_json::json;
 
 use super::{
+    answers::answers_of_fields,
     outline::{Outline, Parameters},
     two_stacks::{Embedding, StackSize, is_copy, lm_head_of, spec},
 };
@@ -25,8 +24,7 @@ use crate::{
         PassBias, RelativeBias, RmsNorm, StackPass,
     },
     config::ModelConfig,
-    kernels,
-    named_tensors::{CollectTensors, named_tensors},
+    named_tensors::named_tensors,
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
 };
@@ -297,29 +295,7 @@ impl Layer {
 }
 
 impl FrozenModel for T5 {
-    fn spec(&self) -> &ModelSpec {
-        &self.spec
-    }
-
-    fn device(&self) -> Device {
-        self.word.device()
-    }
-
-    fn lanes(&self) -> &dyn Lanes {
-        kernels::lanes(&self.device())
-    }
-
-    fn reads_wait(&self) -> bool {
-        kernels::unavailable(&self.device()).is_some()
-    }
-
-    fn scales_loss(&self) -> bool {
-        self.word.scales_loss()
-    }
-
-    fn recomputes(&self) -> bool {
-        self.recompute && kernels::unavailable(&self.device()).is_some()
-    }
+    answers_of_fields!();
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
@@ -347,9 +323,5 @@ impl FrozenModel for T5 {
         label_smoothing: f64,
     ) -> Result<Tensor<1>> {
         self.head.cross_entropy(hidden.mul_scalar(self.head_scale), targets, label_smoothing)
-    }
-
-    fn tensors(&self) -> NamedTensors {
-        self.named_tensors()
     }
 }

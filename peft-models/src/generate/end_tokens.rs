@@ -78,6 +78,21 @@ impl EndTokens {
         of_tokenizer.filter(|id| self.ids.contains(id)).or(self.ids.first().copied())
     }
 
+    /// Checks that a model with this vocabulary can end a text by one of them, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming the file if all are outside the vocabulary.
+    pub fn check(&self, vocab_size: usize) -> Result<()> {
+        let is_outside = |id: &u32| *id as usize >= vocab_size;
+        match self.ids.first() {
+            Some(id) if self.ids.iter().all(is_outside) => Err(self.error(format!(
+                "found {id}, outside the vocabulary of {vocab_size}: set it to a token of the vocabulary, or to null"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// An error about one of them.
     pub fn error(&self, message: impl Into<String>) -> Error {
         Error::config(self.file().unwrap_or(Path::new("config.json")), KEY, message)
@@ -148,5 +163,17 @@ mod tests {
         let named = none.or(4, Some(Path::new("tokenizer_config.json")));
         assert_eq!((named.ids(), named.closing(None)), (&[4][..], Some(4)));
         assert!(!named.are_expected());
+    }
+
+    #[test]
+    fn one_of_them_must_be_in_the_vocabulary() {
+        let of = |ids: Value| found(None, Some(ids)).check(50);
+        for right in [json!(49), json!([50256, 3]), json!([]), Value::Null] {
+            assert!(of(right.clone()).is_ok(), "{right}");
+        }
+        let error = of(json!(50256)).unwrap_err().to_string();
+        let says = "config.json: key `eos_token_id`: found 50256, outside the vocabulary of 50: set it to a token of the \
+                    vocabulary, or to null";
+        assert!(error.contains(says), "{error}");
     }
 }

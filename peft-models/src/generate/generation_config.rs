@@ -106,7 +106,9 @@ impl GenerationDefaults {
         let vocab_size = loaded.model.spec().vocab_size;
         let outside = |id: &&u32| **id as usize >= vocab_size;
         if let Some(id) = defaults.bad_words.iter().flatten().find(outside) {
-            let message = format!("found {id}, outside the vocabulary of {vocab_size}");
+            let message = format!(
+                "found {id}, outside the vocabulary of {vocab_size}: take its list out, or set the key to null"
+            );
             return Err(defaults.error("bad_words_ids", message));
         }
         Ok(defaults)

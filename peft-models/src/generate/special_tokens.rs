@@ -18,13 +18,15 @@ impl GenerateConfig {
     /// # Errors
     ///
     /// [`peft_core::Error::File`] or [`peft_core::Error::Config`] if a file cannot be parsed;
-    /// [`peft_core::Error::Config`] if the decoder of an encoder-decoder has nothing to start from.
+    /// [`peft_core::Error::Config`] if the decoder of an encoder-decoder has nothing to start from, or a special token is
+    /// outside the vocabulary.
     pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
         let config = &loaded.config;
         let beside = generation_config::beside(config)?;
         let own = beside.as_ref().unwrap_or(config);
         let spec = loaded.model.spec();
         let end_tokens = EndTokens::of(config)?;
+        end_tokens.check(spec.vocab_size)?;
         let generate = Self::new(max_new_tokens).with_end_tokens(end_tokens.ids().to_vec());
         let forced_bos = match config.flag("force_bos_token_to_be_generated", false)? {
             true if beside.is_none() => "bos_token_id",
@@ -76,7 +78,11 @@ fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>
     let ids = config.token_ids(key);
     match ids.iter().find(|id| **id as usize >= spec.vocab_size) {
         Some(id) => {
-            let message = format!("found {id}, outside the vocabulary of {}", spec.vocab_size);
+            let or_null = if key == START { "" } else { ", or to null" };
+            let message = format!(
+                "found {id}, outside the vocabulary of {}: set it to a token of the vocabulary{or_null}",
+                spec.vocab_size
+            );
             Err(config.error(key, message))
         }
         None => Ok(ids),

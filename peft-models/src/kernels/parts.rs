@@ -64,7 +64,9 @@ impl LogitParts {
         rows.div_ceil(self.of_rows).saturating_mul(self.most_outputs(classes))
     }
 
-    /// The outputs of a part, of as many whole panels as the others.
+    /// The outputs of a part, of as many whole panels as the others. Without kernels nothing is computed in parts, and their
+    /// size alone counts.
+    #[cfg(any(feature = "cpu", test))]
     pub fn outputs(self, classes: usize, index: usize) -> std::ops::Range<usize> {
         let panels = classes.div_ceil(PANEL);
         let cut = |index: usize| classes.min(panels * index / self.of_outputs * PANEL);

@@ -16,10 +16,10 @@ use peft_core::{Error, Result};
 
 use super::{
     folder::WeightFiles,
-    shard::{Entry, Shard, Stored},
+    shard::{Entry, PIECE, Shard, Stored},
 };
 
-/// How many values are upcast, or bytes compared, at once.
+/// How many values are upcast at once.
 const CHUNK: usize = 1 << 16;
 
 /// What wrappers of a whole model put before all names: `DataParallel`, and `torch.compile`.
@@ -127,18 +127,26 @@ impl Files {
         shard.fill(entry, start, into)
     }
 
-    /// Whether two tensors are equal bit by bit, compared chunk by chunk.
+    /// How many bytes of a tensor are best read at once, at least 1.
+    pub fn piece(&self, name: &str) -> usize {
+        self.entry(name).map_or(PIECE, |(_, entry)| piece(entry))
+    }
+
+    /// Whether two tensors are equal bit by bit, compared piece by piece.
     pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
         let ((shard, one), (other_shard, other)) = (self.entry(one)?, self.entry(other)?);
         if (&one.stored, &one.shape) != (&other.stored, &other.shape) {
             return Ok(false);
         }
-        let (mut left, mut right) = (vec![0; one.bytes.min(CHUNK)], vec![0; one.bytes.min(CHUNK)]);
-        for start in (0..one.bytes).step_by(CHUNK) {
-            let len = CHUNK.min(one.bytes - start);
-            shard.fill(one, start, &mut left[..len])?;
-            other_shard.fill(other, start, &mut right[..len])?;
-            if left[..len] != right[..len] {
+        let piece = piece(one).max(piece(other));
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for start in (0..one.bytes).step_by(piece) {
+            let len = piece.min(one.bytes - start);
+            left.resize(len, 0);
+            right.resize(len, 0);
+            shard.fill(one, start, &mut left)?;
+            other_shard.fill(other, start, &mut right)?;
+            if left != right {
                 return Ok(false);
             }
         }
@@ -156,7 +164,7 @@ impl Files {
                 return Err(Error::tensor(shard.path(), name, message));
             }
         };
-        // Whole at once: chunk by chunk, all that lies between its values would be read each time.
+        // Whole at once: chunk by chunk, the values of a chunk lie further apart.
         let is_scattered = entry.scattered.is_some();
         match (stored, dtype) {
             // Some writers do not align tensors; what is not aligned cannot be read in place.
@@ -167,7 +175,7 @@ impl Files {
                 let bytes = Bytes::from_shared(view, AllocationProperty::File);
                 Ok(TensorData::from_bytes(bytes, shape, stored))
             }
-            (DType::F32, DType::F32) if !is_scattered => {
+            (DType::F32, DType::F32) => {
                 let mut values = vec![0f32; entry.bytes / size_of::<f32>()];
                 shard.fill(entry, 0, bytemuck::cast_slice_mut(&mut values))?;
                 Ok(TensorData::new(values, shape))
@@ -184,6 +192,24 @@ impl Files {
                 Ok(TensorData::from_bytes_vec(bytes, shape, stored).convert_dtype(dtype))
             }
         }
+    }
+}
+
+/// Of values that lie apart, a band of whole rows: in a transposed matrix, the values of one column that it holds follow one
+/// another in the file, and the fewer rows, the shorter is what is read.
+fn piece(entry: &Entry) -> usize {
+    match (&entry.scattered, entry.shape.first()) {
+        (Some(_), Some(rows)) => band(entry.bytes / (*rows).max(1)),
+        _ => PIECE,
+    }
+}
+
+/// The bytes of as many whole rows of `row` bytes as are read at once; of a longer row, a part.
+fn band(row: usize) -> usize {
+    const MOST: usize = 16 << 20;
+    match MOST.checked_div(row) {
+        None | Some(0) => MOST,
+        Some(rows) => rows * row,
     }
 }
 
@@ -217,6 +243,14 @@ mod tests {
         bytes.extend(header.as_bytes());
         bytes.extend([1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()));
         fs::write(dir.join("model.safetensors"), bytes).unwrap();
+    }
+
+    #[test]
+    fn a_band_is_of_whole_rows() {
+        const MOST: usize = 16 << 20;
+        assert_eq!([0, 1 << 14, MOST, MOST + 4].map(band), [MOST; 4]);
+        let found = band(12_000);
+        assert!(found % 12_000 == 0 && MOST - found < 12_000, "{found}");
     }
 
     #[test]

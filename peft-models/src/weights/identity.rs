@@ -36,16 +36,17 @@ fn hash(
     part: impl Fn(usize) -> (usize, usize),
 ) -> Result<Option<Vec<u8>>> {
     let mut hash = Sha256::new();
-    let mut chunk = vec![0; 1 << 18];
+    let mut buffer = Vec::new();
     for (name, spelling) in used {
         let Some(bytes) = source.num_bytes(spelling)? else { return Ok(None) };
         hash.update(name.as_bytes());
         hash.update(format!("{:?}", source.shape(spelling)).as_bytes());
         let (start, len) = part(bytes);
-        for at in (0..len).step_by(chunk.len()) {
-            let chunk = &mut chunk[..(len - at).min(1 << 18)];
-            source.fill(spelling, start + at, chunk)?;
-            hash.update(&*chunk);
+        let piece = source.piece(spelling);
+        for at in (0..len).step_by(piece) {
+            buffer.resize((len - at).min(piece), 0);
+            source.fill(spelling, start + at, &mut buffer)?;
+            hash.update(&buffer);
         }
     }
     Ok(Some(hash.finalize().to_vec()))

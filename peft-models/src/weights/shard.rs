@@ -14,8 +14,8 @@ use peft_core::{
 
 use super::mapped::Mapped;
 
-/// A tensor whose values lie further apart, a few of a large storage, is read through the mapping.
-const MOST_BETWEEN: usize = 4;
+/// How many bytes that follow one another are read at once, to be summed or compared.
+pub const PIECE: usize = 1 << 18;
 
 /// A file of tensors.
 #[derive(Debug)]
@@ -66,25 +66,18 @@ impl Shard {
 
     /// Reads bytes of a tensor, from its byte `start` on.
     pub fn fill(&self, entry: &Entry, start: usize, into: &mut [u8]) -> Result<()> {
+        // Past the mapping, whose pages would stay in memory.
         if let Some(place) = &entry.scattered {
-            let (is_whole, span) = (start == 0 && into.len() == entry.bytes, place.span());
-            if is_whole && span / MOST_BETWEEN <= entry.bytes {
-                // Past the mapping, whose pages would stay in memory.
-                let mut values = vec![0; span];
-                self.mapped.fill(place.offset as u64, &mut values)?;
-                let mut place = place.clone();
-                place.offset = 0;
-                place.copy(&values, 0, into);
-                return Ok(());
-            }
             let width = place.dtype.size();
-            if start.is_multiple_of(width) && into.len().is_multiple_of(width) {
-                place.copy(self.mapped.map(), start / width, into);
-                return Ok(());
-            }
+            let read = |first: usize, into: &mut [u8]| {
+                place.read(first, into, |at, into| self.mapped.fill(at as u64, into))
+            };
             let skip = start % width;
+            if skip == 0 && into.len().is_multiple_of(width) {
+                return read(start / width, into);
+            }
             let mut values = vec![0; (skip + into.len()).next_multiple_of(width)];
-            place.copy(self.mapped.map(), start / width, &mut values);
+            read(start / width, &mut values)?;
             into.copy_from_slice(&values[skip..skip + into.len()]);
             return Ok(());
         }

@@ -14,6 +14,7 @@ use peft_core::{
 use super::{
     files::Files,
     gguf_files::{GgufFiles, StoredRows},
+    shard::PIECE,
 };
 
 /// Where tensors are read from.
@@ -96,6 +97,14 @@ impl Source {
             Self::Files(files) => files.fill(name, start, into),
             Self::Gguf(files) => files.fill_stored(name, start, into),
             Self::Memory(_) | Self::Random { .. } => Ok(()),
+        }
+    }
+
+    /// How many bytes of a tensor are best read at once, at least 1.
+    pub fn piece(&self, name: &str) -> usize {
+        match self {
+            Self::Files(files) => files.piece(name),
+            _ => PIECE,
         }
     }
 

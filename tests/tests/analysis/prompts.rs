@@ -2,21 +2,17 @@
 
 use std::{fs, path::Path, process::Command};
 
-use peft_tests::vectors;
 use serde_json::{Value, json};
 
-use crate::support::{peft, succeed};
+use crate::support::{copy_model, peft, succeed};
 
 /// The words of the tokenizer, by their ids.
 const WORDS: [&str; 8] = ["?", "the", "sea", "is", "blue", "good", "Good", "bad"];
 
 /// A tiny model with a tokenizer of a few words, and rows of text.
 fn model(dir: &Path, name: &str) {
-    let (from, to) = (vectors("logits").join(name), dir.join("model"));
-    fs::create_dir_all(&to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(from.join(file), to.join(file)).unwrap();
-    }
+    let to = dir.join("model");
+    copy_model(name, &to);
     let vocab: serde_json::Map<String, Value> =
         WORDS.iter().enumerate().map(|(id, word)| (word.to_string(), json!(id))).collect();
     let tokenizer = json!({
@@ -179,7 +175,7 @@ fn a_run_that_moves_by_nothing_has_not_drifted() {
     let text = fs::read_to_string(&run_file).unwrap();
     fs::write(&run_file, text.replace("seed = 8", "seed = 9")).unwrap();
     let found = analysis(dir, &["first", "--model=model"]);
-    assert!(start(&found).contains("was changed after the run wrote it"), "{}", start(&found));
+    assert!(start(&found).contains("was changed after peft wrote it"), "{}", start(&found));
     fs::remove_file(&run_file).unwrap();
     let found = analysis(dir, &["first", "--model=model"]);
     assert!(start(&found).starts_with("unknown: there is no run.toml"), "{}", start(&found));

@@ -326,7 +326,38 @@ pub const CASES: &[Case] = &[
             adapter_config(dir, "peft_type", "LORA");
             eval()
         },
-        says: &["adapter/adapter_config.json: key `peft_type`", "\"LORA\"", "PROMPT_TUNING"],
+        says: &[
+            "adapter/adapter_config.json: key `peft_type`",
+            "\"LORA\"",
+            "PROMPT_TUNING",
+            "merge_and_unload()",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "an adapter of multitask prompt tuning",
+        build: |dir| {
+            pair(dir, "gpt2");
+            adapter_config(dir, "peft_type", "MULTITASK_PROMPT_TUNING");
+            eval()
+        },
+        says: &[
+            "found \"MULTITASK_PROMPT_TUNING\"",
+            "get_prompt(1, task_ids=torch.tensor([TASK]))",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a prefix of PEFT for a decoder, with two submodules",
+        build: |dir| {
+            pair(dir, "gpt2");
+            adapter_config(dir, "num_transformer_submodules", 2);
+            eval()
+        },
+        says: &[
+            "adapter/adapter_config.json: key `num_transformer_submodules`: found 2; PEFT takes 1 for CAUSAL_LM",
+            "train the adapter without this setting",
+        ],
         ..CASE
     },
     Case {

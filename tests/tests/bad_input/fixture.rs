@@ -6,6 +6,8 @@ use peft_tests::vectors;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
+use crate::support::copy_model;
+
 /// The words of a command line.
 pub fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_string).collect()
@@ -63,11 +65,7 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// `model`: one of the tiny random models, with rows of token ids that its task learns from.
 pub fn model(dir: &Path, name: &str) {
-    let (from, to) = (vectors(&format!("logits/{name}")), dir.join("model"));
-    fs::create_dir_all(&to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(from.join(file), to.join(file)).unwrap();
-    }
+    copy_model(name, &dir.join("model"));
     let target = match name {
         "gpt2" | "llama" => r#""labels": [3, 4, 5]"#,
         "bert-tok" => r#""labels": [0, 1, 4]"#,

@@ -221,6 +221,20 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "config.json with a number that Python alone reads",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/config.json"), "{\n  \"attn_pdrop\": NaN}").unwrap();
+            forward()
+        },
+        says: &[
+            "model/config.json: not JSON",
+            "line 2 column 17 (NaN, which Python writes",
+            "put a finite number in its place, or null",
+        ],
+        ..CASE
+    },
+    Case {
         name: "config.json with a comment",
         build: |dir| {
             model(dir, "gpt2");
@@ -387,7 +401,26 @@ pub const CASES: &[Case] = &[
             config(dir, "eos_token_id", json!(71));
             train("")
         },
-        says: &["model/config.json: key `eos_token_id`", "found 71", "vocabulary of 71"],
+        says: &[
+            "model/config.json: key `eos_token_id`: found 71, outside the vocabulary of 71",
+            "set it to a token of the vocabulary, or to null",
+        ],
+        // Nothing is closed or generated there.
+        then: "forward --model model --input rows.jsonl --output out.safetensors",
+        ..CASE
+    },
+    Case {
+        name: "end-of-text token outside the vocabulary, in generation",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "eos_token_id", json!(50256));
+            rows(dir, "{\"input_ids\": [3, 4, 5]}\n");
+            words("generate --model model --input rows.jsonl --max-new-tokens 2")
+        },
+        says: &[
+            "model/config.json: key `eos_token_id`: found 50256, outside the vocabulary of 71",
+            "set it to a token of the vocabulary, or to null",
+        ],
         ..CASE
     },
     Case {
@@ -547,7 +580,8 @@ pub const CASES: &[Case] = &[
         name: "generation_config.json forbids a token outside the vocabulary",
         build: |dir| asks(dir, r#""bad_words_ids": [[4, 99999]]"#),
         says: &[
-            "model/generation_config.json: key `bad_words_ids`: found 99999, outside the vocabulary",
+            "model/generation_config.json: key `bad_words_ids`: found 99999, outside the vocabulary of 71: \
+             take its list out, or set the key to null",
         ],
         ..CASE
     },

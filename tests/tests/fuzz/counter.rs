@@ -1,11 +1,11 @@
-//! An allocator that counts, to measure the peak memory of a piece of work.
+//! An allocator that counts, to measure the memory of a piece of work.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The bytes allocated now, and their peak since [`peak_of`] began.
+/// The bytes allocated now, and their peak since [`memory_of`] began.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
@@ -48,10 +48,11 @@ unsafe impl GlobalAlloc for Counter {
     }
 }
 
-/// The result of some work, and the most bytes allocated for it at any time.
-pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+/// The result of some work, the most bytes allocated for it at any time, and those that it leaves allocated.
+pub fn memory_of<T>(work: impl FnOnce() -> T) -> (T, [usize; 2]) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);
     let result = work();
-    (result, PEAK.load(Relaxed).saturating_sub(before))
+    let of = |bytes: &AtomicUsize| bytes.load(Relaxed).saturating_sub(before);
+    (result, [of(&PEAK), of(&LIVE)])
 }

@@ -67,7 +67,7 @@ fn fuzz(reader: &Reader, number: usize, count: usize) -> Result<Tally, String> {
     for index in 0..count {
         let bytes = input(reader, number, index);
         let start = Instant::now();
-        let (result, peak) = counter::peak_of(|| {
+        let (result, [peak, _]) = counter::memory_of(|| {
             panic::catch_unwind(AssertUnwindSafe(|| (reader.read)(dir.path(), &bytes).is_ok()))
         });
         tally.slowest = tally.slowest.max(start.elapsed());

@@ -5,13 +5,15 @@ use peft_core::{
 };
 use peft_models::generate::{Beams, EarlyStopping, GenerateConfig, Sampling, generate, greedy};
 use peft_tests::{
-    Family, Shape, random_model,
+    Family, Shape, VOCAB, random_model,
     strategies::{cases, decoder, ids},
     vectors,
     virtual_tokens::prompt_of,
 };
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+use rayon::ThreadPoolBuilder;
 
+use super::sequences;
 use crate::support::{session, slices};
 
 /// With a fixed seed: where two scores differ by rounding alone, batching could decide between them.
@@ -45,16 +47,6 @@ fn virtual_tokens(model: &dyn FrozenModel, words: &[u32], prefilled: bool) -> Vi
         _ if prefilled => activations(model, words).unwrap(),
         _ => prompt_of(model, words),
     }
-}
-
-fn sequences(
-    model: &dyn FrozenModel,
-    rows: &[&[u32]],
-    virtual_tokens: &VirtualTokens,
-    config: &GenerateConfig,
-) -> Vec<Vec<Vec<u32>>> {
-    let made = generate(model, rows, virtual_tokens, config, &mut ()).unwrap();
-    made.into_iter().map(|row| row.into_iter().map(|sequence| sequence.ids).collect()).collect()
 }
 
 proptest! {
@@ -207,6 +199,31 @@ fn prompts_read_in_parts_continue_as_alone() {
         for (row, prompt) in prompts.iter().enumerate() {
             assert_eq!(made(&prefilled[1], &[prompt])[0], shared[row], "{model} {row}");
             assert_eq!(made(&prefilled[row % 2], &[prompt])[0], own[row], "{model} {row}, own");
+        }
+    }
+}
+
+/// Of many rows, of a few and of one, whose products are made in other ways; of sequences and scores, to the bit.
+#[test]
+fn what_is_generated_is_the_same_on_any_number_of_threads() {
+    for family in [Family::Gpt2, Family::Llama] {
+        let loaded = random_model(family, Shape::default(), 5);
+        let model = loaded.model.as_ref();
+        for count in [1, 3, 12, 70] {
+            let row = |row: usize| (0..1 + row % 6).map(move |at| ((5 * at + row) % VOCAB) as u32);
+            let rows: Vec<Vec<u32>> = (0..count).map(|index| row(index).collect()).collect();
+            for config in strategies(3) {
+                let config = config.with_batch_size(count);
+                let on = |threads: usize| {
+                    let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    let (rows, none) = (slices(&rows), VirtualTokens::none());
+                    pool.install(|| generate(model, &rows, &none, &config, &mut ()).unwrap())
+                };
+                let expected = on(1);
+                for threads in [2, 5] {
+                    assert_eq!(on(threads), expected, "{family:?}, {count} rows: {config:?}");
+                }
+            }
         }
     }
 }

@@ -46,7 +46,9 @@ pub(super) fn by_vote(
     // Each head has an order of its own, which one list cannot name; words have none.
     let has_heads = !set.task()?.is_language_model();
     if has_heads {
-        set = set.with_labels(args.labels.as_deref())?.with_problem_type(args.problem_type)?;
+        set = set
+            .with_labels(args.outputs.labels.as_deref())?
+            .with_problem_type(args.outputs.problem_type)?;
     }
     let AdapterSet { names, sessions } = set;
     let complete = |session: Session| match has_heads {

@@ -17,10 +17,10 @@ use crate::{
         prompt_file,
     },
     contract::{
-        head::Pooling,
         layout::{PROMPT_EMBEDDINGS, tensor_of},
         method_fields::{MethodFields, StoredSites},
         peft_type::PeftType,
+        pooling::Pooling,
         spec::{ModelSpec, Site, SiteSpec},
         task::Task,
         tensors::NamedTensors,

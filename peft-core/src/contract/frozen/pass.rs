@@ -1,5 +1,7 @@
 //! How virtual tokens pass through a model: the same for all models.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use super::{FrozenModel, Hidden, infix::placed};
@@ -12,8 +14,9 @@ use crate::{
         context_budget::check_length,
         cross_input::CrossInput,
         layer_tape::LayerTape,
+        pooling::Pooling,
         spec::{ModelSpec, Side, Site, Topology},
-        stack::{LayerStates, StackInput, StackOutput},
+        stack::{LayerStates, READ_COLUMNS, StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
         token_cache::TokenCache,
         virtual_tokens::{Content, VirtualTokens},
@@ -59,6 +62,13 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
         Topology::EncoderOnly => {
             let (output, p, mask) = encode(model, batch, virtual_tokens, layers)?;
             let total = output.hidden.dims()[1];
+            if let Some((column, read)) = column_read(batch, &mask, p)
+                && total < mask.len()
+            {
+                let only = output.hidden.narrow(1, column - read.start, 1);
+                let first = (batch.pooling() == Some(Pooling::First)).then(|| only.clone());
+                return Ok(Hidden { first, last_virtual: None, tokens: only, cache: None });
+            }
             let first =
                 pick_columns(output.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
             Ok(Hidden {
@@ -249,6 +259,21 @@ pub(super) fn kept(
     Ok(tokens)
 }
 
+/// The column that a classifier of whole rows reads, if nothing else is read and it is the same in all rows, and the columns
+/// that the last layer computes for it.
+fn column_read(batch: &TokenBatch, mask: &Mask, in_front: usize) -> Option<(usize, Range<usize>)> {
+    let pooling = batch.pooling()?;
+    let column = |row: usize| match pooling {
+        Pooling::First => mask.row(row).iter().position(|real| *real),
+        Pooling::FirstToken => (batch.row_len(row) > 0).then(|| in_front + batch.column(row, 0)),
+        Pooling::LastNot(_) => None,
+    };
+    let first = column(0)?;
+    let is_shared = (1..batch.rows()).all(|row| column(row) == Some(first));
+    let start = first.min(mask.len().checked_sub(READ_COLUMNS)?);
+    (is_shared && mask.len() > READ_COLUMNS).then(|| (first, start..start + READ_COLUMNS))
+}
+
 /// Runs the encoder: returns its output, the number of prompt rows before the tokens, and its mask.
 fn encode<M: FrozenModel + ?Sized>(
     model: &M,
@@ -278,10 +303,19 @@ fn encode<M: FrozenModel + ?Sized>(
         _ => (tokens, 0, batch.mask().clone(), own),
     };
     let mut input = StackInput::new(Side::Encoder, rows, &mask, past);
+    if let Some(token) = model.uncounted_token() {
+        let prompt = if in_front > 0 { virtual_mask } else { Mask::full(1, 0) };
+        input.leave_uncounted(token, batch, &prompt);
+    }
     if let Layers::Probed(probe) = &layers {
         // The rows of a prompt are no real tokens.
         let of_prompt = Mask::empty(1, in_front);
         input.probe = Some(probe.pass(of_prompt.concat(batch.mask()), in_front));
+    }
+    if spec.topology == Topology::EncoderOnly
+        && matches!(layers, Layers::All | Layers::Taped(_) | Layers::From(_))
+    {
+        input.read = column_read(batch, &mask, in_front).map(|(_, read)| read);
     }
     let types = batch.token_types().filter(|_| !virtual_tokens.ignores_token_types);
     input.token_types = types.map(|types| {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `reader` | [`read`]: the tensors of a file; [`state`]: where those of a model are |
 //! | `place` | [`Place`]: where in the file the values of a tensor are |
+//! | `gather` | reading values that lie apart there |
 //! | `archive` | the zip archive of entries that are not compressed |
 //! | `legacy` | the format before torch 1.6 |
 //! | `pickle` | the program in it, read by a machine that knows tensors only |
@@ -17,6 +18,7 @@
 
 mod archive;
 mod content;
+mod gather;
 mod legacy;
 mod objects;
 mod pickle;

@@ -1,10 +1,10 @@
 //! Where in a file the values of a tensor are.
 
-use std::ops::Range;
+use std::{convert::Infallible, ops::Range};
 
 use burn::tensor::{DType, TensorData};
 
-use super::{archive::Result, objects::View};
+use super::{archive::Result, gather::gather, objects::View};
 
 /// Where in a file the values of a tensor are. Each is in the file, whatever the file claims.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,15 +68,6 @@ impl Place {
         self.shape.iter().product()
     }
 
-    /// The bytes from the first value to the last, with what lies between.
-    pub fn span(&self) -> usize {
-        if self.count() == 0 {
-            return 0;
-        }
-        let ends = self.shape.iter().zip(&self.strides).map(|(size, stride)| (size - 1) * stride);
-        (ends.sum::<usize>() + 1) * self.dtype.size()
-    }
-
     /// Whether the values follow one another in the file, in the order of the shape.
     pub fn is_contiguous(&self) -> bool {
         let mut step = 1;
@@ -88,29 +79,32 @@ impl Place {
             })
     }
 
-    /// Copies values, in the order of the shape, from the value `first` on: as many as `into` has room for.
-    pub fn copy(&self, file: &[u8], first: usize, into: &mut [u8]) {
+    /// Reads values, in the order of the shape, from the value `first` on: as many as `into` has room for. `read_at` reads
+    /// bytes of the file from a place on. Beside `into` it takes a megabyte.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `read_at`.
+    pub fn read<E>(
+        &self,
+        first: usize,
+        into: &mut [u8],
+        mut read_at: impl FnMut(usize, &mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         let width = self.dtype.size();
         if self.is_contiguous() {
-            let start = self.offset + first * width;
-            into.copy_from_slice(&file[start..start + into.len()]);
-            return;
+            return read_at(self.offset + first * width, into);
         }
-        for (index, value) in into.chunks_exact_mut(width).enumerate() {
-            let (mut rest, mut place) = (first + index, 0);
-            for (size, stride) in self.shape.iter().zip(&self.strides).rev() {
-                place += rest % size * stride;
-                rest /= size;
-            }
-            let start = self.offset + place * width;
-            value.copy_from_slice(&file[start..start + width]);
-        }
+        gather((&self.shape, &self.strides), (self.offset, width), first, into, read_at)
     }
 
     /// The tensor, in its own type.
     pub fn data(&self, file: &[u8]) -> TensorData {
         let mut bytes = vec![0; self.count() * self.dtype.size()];
-        self.copy(file, 0, &mut bytes);
+        let Ok(()) = self.read(0, &mut bytes, |at, into| -> std::result::Result<(), Infallible> {
+            into.copy_from_slice(&file[at..at + into.len()]);
+            Ok(())
+        });
         TensorData::from_bytes_vec(bytes, self.shape.as_slice(), self.dtype)
     }
 }

@@ -133,7 +133,7 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// [`Error::Setting`] for a template or length that the task does not use, or a length that
-    /// leaves no space for text; [`Error::SpecialToken`] for one outside the vocabulary;
+    /// leaves no space for text; [`Error::SpecialToken`] for one outside the vocabulary, unless the rows have no targets;
     /// [`Error::Mismatch`] if `labels` and `num_classes` disagree.
     pub fn init(mut self, tokenizer: Option<Tokenizer>) -> Result<Encoder> {
         let unused = |template: &Option<Template>, name: &str, instead: &str| match template {
@@ -185,13 +185,18 @@ impl EncoderConfig {
                 )));
             }
         }
-        for (key, id) in [
-            ("eos_token_id", self.eos),
-            ("decoder_start_token_id", self.decoder_start),
-            ("pad_token_id", self.pad),
+        // Rows without targets get none of them.
+        for (key, id, or_null) in [
+            ("eos_token_id", self.eos, ", or to null"),
+            ("decoder_start_token_id", self.decoder_start, ""),
+            ("pad_token_id", self.pad, ", or to null"),
         ] {
-            if let Some(id) = id.filter(|id| *id as usize >= self.vocab_size) {
-                let message = format!("found {id}, outside the vocabulary of {}", self.vocab_size);
+            let is_outside = |id: &u32| self.targets && *id as usize >= self.vocab_size;
+            if let Some(id) = id.filter(is_outside) {
+                let message = format!(
+                    "found {id}, outside the vocabulary of {}: set it to a token of the vocabulary{or_null}",
+                    self.vocab_size
+                );
                 return Err(Error::SpecialToken { key, message });
             }
         }

@@ -123,7 +123,26 @@ fn filled<'r>(
 ) -> Result<Cow<'r, str>> {
     match template {
         Some(template) => template.render(record).map(Cow::Owned),
-        None => one_text(encoder, role, record).map(Cow::Borrowed),
+        None => {
+            refuse_number(encoder, role, record)?;
+            one_text(encoder, role, record).map(Cow::Borrowed)
+        }
+    }
+}
+
+/// Refuses a number or a boolean, which a template writes as a text.
+fn refuse_number(encoder: &Encoder, role: Role, record: &Record) -> Result<()> {
+    let key = encoder.config.fields.name(role);
+    let setting = match role {
+        Role::Target => "target_template",
+        _ => "source_template",
+    };
+    match record.optional(key) {
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+            let expected = format!("a string; set `{setting}` to \"{{{key}}}\" to read it as one");
+            Err(record.unexpected(key, value, &expected))
+        }
+        _ => Ok(()),
     }
 }
 

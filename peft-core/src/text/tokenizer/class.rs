@@ -176,15 +176,23 @@ impl Class {
     /// here, or whose code comes with the model.
     pub fn choose(settings: &Settings, config: &Value, is_byte_level: bool) -> Result<Self> {
         let model_type = config["model_type"].as_str().unwrap_or_default();
-        let named = match settings.text("tokenizer_class")? {
-            Some(name) => Some(name),
-            None => config["tokenizer_class"].as_str(),
-        };
-        let family = Self::of_family(model_type);
-        let Some(named) = named.map(|name| name.strip_suffix("Fast").unwrap_or(name)) else {
-            return Ok(family.unwrap_or(Self::Backend));
-        };
         let has_code = settings.value("auto_map").is_some_and(has_tokenizer_code);
+        let family = Self::of_family(model_type);
+        let without_fast = |name| str::strip_suffix(name, "Fast").unwrap_or(name);
+        let own = config["tokenizer_class"].as_str().map(without_fast);
+        let named = match settings.text("tokenizer_class")?.map(without_fast) {
+            // An empty name leaves the choice to config.json where that names another class than the family's.
+            Some("") if !has_code => {
+                let is_other = |own: &&str| {
+                    family.is_some_and(|class| class != Self::Backend && class.name() != *own)
+                };
+                let Some(own) = own.filter(is_other) else { return Ok(Self::Backend) };
+                Some(own)
+            }
+            Some(name) => Some(name),
+            None => own,
+        };
+        let Some(named) = named else { return Ok(family.unwrap_or(Self::Backend)) };
         // Llama 3's folders say LlamaTokenizer, whose words begin with "▁", and hold a byte-level
         // tokenizer. Families whose own class is the backend take no other.
         if family == Some(Self::Backend) && !has_code
@@ -298,6 +306,22 @@ mod tests {
             let settings = json!({"tokenizer_class": class}).to_string();
             let config = json!({"model_type": model_type});
             assert_eq!(choose(config, &settings), expected, "{model_type}, {class:?}");
+        }
+        for (model_type, own, expected) in [
+            ("bert", None, Class::Backend),
+            ("bert", Some("BertTokenizerFast"), Class::Backend),
+            ("bert", Some("ElectraTokenizer"), Class::Bert),
+            ("bert", Some("RobertaTokenizer"), Class::Roberta),
+            ("roberta", Some("BertTokenizerFast"), Class::Bert),
+            ("llama", Some("GPT2Tokenizer"), Class::Backend),
+            ("mistral", Some("GPT2Tokenizer"), Class::Backend),
+            ("qwen2", None, Class::Backend),
+            ("qwen2", Some("GPT2Tokenizer"), Class::Qwen2),
+            ("", Some("BertTokenizer"), Class::Backend),
+        ] {
+            let config = json!({"model_type": model_type, "tokenizer_class": own});
+            let found = choose(config, r#"{"tokenizer_class": ""}"#);
+            assert_eq!(found, expected, "{model_type}, an empty name and {own:?}");
         }
         let config = json!({"model_type": "llama", "tokenizer_class": "GPTNeoXTokenizerFast"});
         assert_eq!(choose(config, "{}"), Class::GptNeoX);

@@ -178,7 +178,11 @@ fn definition(
         Class::Gemma => gemma(source, specials, settings, &path),
         Class::T5 => unigram(source, Some(2), "always", &path),
         Class::XlmRoberta | Class::Camembert => {
-            let space = settings.flag("add_prefix_space", true)?;
+            // Null counts as false here, as for `if` in Python.
+            let space = match settings.value("add_prefix_space") {
+                Some(Value::Null) => false,
+                _ => settings.flag("add_prefix_space", true)?,
+            };
             let unk = match class {
                 Class::XlmRoberta => Some(3),
                 _ => None,

@@ -114,8 +114,16 @@ impl Settings {
             let (_, value) = pairs.remove(at);
             put(&mut pairs, "extra_special_tokens".into(), value);
         }
-        let mut own_in_extra = Vec::new();
+        let (mut own_in_extra, mut of_model) = (Vec::new(), Vec::new());
         for (key, entry) in pairs {
+            if key == "model_specific_special_tokens"
+                && let Ordered::Object(fields) = entry
+            {
+                for (name, token) in fields {
+                    of_model.push((name, token_at(&path, &key, &token.to_value())?));
+                }
+                continue;
+            }
             if key == "extra_special_tokens" {
                 match entry {
                     Ordered::Object(fields) => {
@@ -146,6 +154,10 @@ impl Settings {
         }
         for (name, token) in own_in_extra {
             put(&mut self.own, name, token);
+        }
+        // transformers puts the others in their place, if there are any.
+        if self.own.is_empty() {
+            self.own = of_model;
         }
         Ok(())
     }
@@ -351,6 +363,22 @@ mod tests {
         assert_eq!(own(&settings), ["z_token", "a_token", "y_token", "b_token"]);
         assert_eq!(settings.named["eos_token"], None);
         assert!(settings.flag("add_bos_token", false).unwrap());
+    }
+
+    // As `special_tokens_map` of transformers 5.23 has them.
+    #[test]
+    fn the_models_own_tokens_may_stand_together() {
+        let together = r#""model_specific_special_tokens": {"x_token": "<x>", "a_token": "<a>"}"#;
+        let read = settings(&[("tokenizer_config.json", &format!("{{{together}}}"))]);
+        assert_eq!(own(&read), ["x_token", "a_token"]);
+        let both = format!(r#"{{{together}, "y_token": "<y>"}}"#);
+        assert_eq!(own(&settings(&[("tokenizer_config.json", &both)])), ["y_token"]);
+        let both = format!(r#"{{"extra_special_tokens": {{"z_token": "<z>"}}, {together}}}"#);
+        assert_eq!(own(&settings(&[("tokenizer_config.json", &both)])), ["z_token"]);
+        let map = ("special_tokens_map.json", r#"{"m_token": "<m>"}"#);
+        let config = format!("{{{together}}}");
+        let read = settings(&[("tokenizer_config.json", &config), map]);
+        assert_eq!(own(&read), ["m_token", "x_token", "a_token"]);
     }
 
     #[test]

@@ -72,6 +72,53 @@ fn a_step_whose_gradient_overflows_changes_nothing_and_halves_the_factor() {
     }
 }
 
+/// What did not change could not score better. The factor is halved in each of the first steps, more of them than evaluations
+/// that the run waits for.
+#[test]
+fn steps_that_are_left_out_take_no_patience() {
+    const PATIENCE: usize = 2;
+    for case in [CASES[0], CASES[2]] {
+        let case = || Case::new(case).half(1e5);
+        let of = |eval_every| TrainConfig {
+            eval_every: Some(eval_every),
+            patience: Some(PATIENCE),
+            ..config(case().task, 60)
+        };
+        let mut watch = Watch::default();
+        let outcome = case().run(&of(1), &anywhere(), 0.0, &mut watch).unwrap();
+        let skipped = watch.reports.iter().take_while(|report| report.skipped).count();
+        assert!(skipped > PATIENCE + 1, "{skipped}");
+        // The first has no other to be compared with.
+        let is_best: Vec<bool> = watch.evaluated.iter().map(|(_, is_best)| *is_best).collect();
+        assert!(is_best[0] && !is_best[1..skipped].iter().any(|is_best| *is_best));
+        let mut without = 0;
+        let mut ends = is_best.iter().zip(&watch.reports).position(|(is_best, report)| {
+            match (is_best, report.skipped) {
+                (true, _) => without = 0,
+                (false, true) => {}
+                (false, false) => without += 1,
+            }
+            without == PATIENCE
+        });
+        let end = ends.get_or_insert(59);
+        assert_eq!((outcome.last_step, outcome.history.len()), (*end + 1, *end + 1));
+
+        // Between two evaluations, too: it is stored.
+        let mut whole = Watch::default();
+        let expected = case().run(&of(2), &anywhere(), 0.0, &mut whole).unwrap();
+        assert!(expected.last_step > skipped);
+        for stop in [1, 2, 3, skipped, skipped + 1] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut first = Watch { stop_at: Some(stop), ..Watch::default() };
+            case().run(&of(2), &in_folder(dir.path(), false), 0.0, &mut first).unwrap();
+            let mut second = Watch::default();
+            let found = case().run(&of(2), &in_folder(dir.path(), true), 0.0, &mut second).unwrap();
+            assert_eq!((found.last_step, found.step), (expected.last_step, expected.step));
+            assert_eq!([first.evaluated, second.evaluated].concat(), whole.evaluated);
+        }
+    }
+}
+
 /// On a device that reading would stop, too: whether a step is left out must be known before the next one.
 #[test]
 fn the_factor_is_stored_and_a_resumed_run_goes_on_with_it() {

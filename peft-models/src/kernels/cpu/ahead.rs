@@ -4,6 +4,8 @@
 //! A core waits for about a dozen lines at a time. Fetched in one go, a panel would keep it from reading anything else; a pair
 //! of lines every few terms does not. Where few tiles share a panel, each fetches several pairs at a time.
 
+use std::ops::Range;
+
 use super::{parallel::part, view::MatrixView};
 
 /// Terms between one pair of lines and the next.
@@ -69,6 +71,42 @@ impl Ahead {
         }
     }
 
+    /// How many pairs of lines a row has that is stored in order; one that begins within a line may have one more.
+    pub(super) fn pairs(rows: MatrixView<'_>) -> usize {
+        let before = rows.data.as_ptr().addr() / size_of::<f32>() % LINE;
+        (before + rows.columns).div_ceil(2 * LINE)
+    }
+
+    /// How often a tile of so many terms fetches.
+    pub(super) fn times(depth: usize) -> usize {
+        depth.div_ceil(TERMS).max(1)
+    }
+
+    /// Some pairs of lines of a row that is stored in order, in so many times.
+    pub(super) fn run(rows: MatrixView<'_>, row: usize, pairs: Range<usize>, times: usize) -> Self {
+        let at_once = pairs.len().div_ceil(times);
+        let start = row * rows.row_stride + 2 * LINE * pairs.start;
+        let stride_of_times = 2 * LINE * at_once;
+        Self { count: pairs.len(), ..Self::in_order(rows, start, at_once, stride_of_times) }
+    }
+
+    /// Some rows that are stored in order, one each time.
+    pub(super) fn runs(rows: MatrixView<'_>, first: usize, count: usize) -> Self {
+        let pairs = Self::pairs(rows);
+        let start = first * rows.row_stride;
+        Self { count: count * pairs, ..Self::in_order(rows, start, pairs, rows.row_stride) }
+    }
+
+    fn in_order(
+        rows: MatrixView<'_>,
+        start: usize,
+        at_once: usize,
+        stride_of_times: usize,
+    ) -> Self {
+        let lines = [0, LINE].map(|line| rows.data.as_ptr().wrapping_add(start + line));
+        Self { lines, stride: 2 * LINE, stride_of_times, at_once, count: 0 }
+    }
+
     /// Fetches the pairs of the next time.
     #[inline(always)]
     pub(super) fn fetch(&mut self) {
@@ -119,7 +157,10 @@ mod tests {
     use std::cell::RefCell;
 
     use super::{
-        super::{destination::Destination, product::product_by_tiles, tests::LEVELS_DOWN},
+        super::{
+            destination::Destination, few_rows, product::product_by_tiles, tests::LEVELS_DOWN,
+            tile::Tiles,
+        },
         *,
     };
 
@@ -136,15 +177,23 @@ mod tests {
         });
     }
 
-    /// The elements of `b` of which a line is fetched in a product with `m` rows.
+    /// The elements of `b` of which a line is fetched in a product with `m` rows, made of tiles.
     fn fetched(m: usize, b: MatrixView<'_>) -> Vec<usize> {
+        fetched_by(product_by_tiles, m, b)
+    }
+
+    fn fetched_by(
+        product: unsafe fn(Destination, MatrixView<'_>, MatrixView<'_>),
+        m: usize,
+        b: MatrixView<'_>,
+    ) -> Vec<usize> {
         let (k, n) = (b.rows, b.columns);
         let (a, mut to) = (vec![0.5; m * k], vec![0.0; m * n]);
         FETCHED.set(Some(Vec::new()));
         // SAFETY: `to` has m rows of n elements.
         unsafe {
             let to = Destination::of(&mut to, n, false);
-            product_by_tiles(to, MatrixView::by_rows(&a, m, k, k), b);
+            product(to, MatrixView::by_rows(&a, m, k, k), b);
         }
         let place = |line: usize| (line - b.data.as_ptr() as usize) / size_of::<f32>();
         let mut all: Vec<usize> = FETCHED.take().into_iter().flatten().map(place).collect();
@@ -183,6 +232,51 @@ mod tests {
                 }
                 // One tile: nothing is laid out twice, and nothing is fetched.
                 assert!(fetched(6, MatrixView::by_rows(&data, k, 96, 400)).is_empty());
+            }
+            LEVELS_DOWN.set(0);
+        }
+    }
+
+    /// Whatever the number of panels that they multiply: all but what the first tile reads.
+    #[test]
+    fn tiles_of_few_rows_fetch_the_columns_of_the_next() {
+        for level in 0..=2 {
+            LEVELS_DOWN.set(level);
+            let first = Tiles::for_columns(32).rows;
+            for (k, n) in [(5, 12), (100, 96), (256, 100), (512, 49)] {
+                let data = vec![0.25; n * 700];
+                let b = MatrixView::by_rows(&data, n, k, 700).transposed();
+                let expected: Vec<usize> = (0..n)
+                    .flat_map(|column| (0..k).step_by(LINE).map(move |at| (column, at)))
+                    .filter(|(column, at)| *column >= first || *at >= 256)
+                    .map(|(column, at)| 700 * column + at)
+                    .collect();
+                for m in [9, 32, 40] {
+                    assert!(fetched_by(few_rows::product, m, b) == expected, "{level} {m} {k}");
+                }
+            }
+            LEVELS_DOWN.set(0);
+        }
+    }
+
+    /// All but the terms that come first, each as one run of lines, and whatever the number of tiles that share them.
+    #[test]
+    fn tiles_of_few_rows_fetch_the_terms_after_theirs() {
+        const STRIDE: usize = 800;
+        let data = vec![0.25; 100 * STRIDE + 16];
+        for level in 0..=2 {
+            LEVELS_DOWN.set(level);
+            for (is_aligned, n) in [(true, 700), (false, 700), (true, 736)] {
+                let b = MatrixView::by_rows(at_line(&data, is_aligned), 100, n, STRIDE);
+                let before = b.data.as_ptr().addr() / 4 % LINE;
+                let lines = 2 * (before + n).div_ceil(2 * LINE);
+                let expected: Vec<usize> = (32..100)
+                    .flat_map(|row| (0..lines).map(move |line| row * STRIDE + line * LINE))
+                    .collect();
+                for m in [9, 32, 40] {
+                    let found = fetched_by(few_rows::product, m, b);
+                    assert!(found == expected, "{level} {m} {n} {is_aligned}");
+                }
             }
             LEVELS_DOWN.set(0);
         }

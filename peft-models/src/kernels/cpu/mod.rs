@@ -18,6 +18,7 @@
 //! | `view` | a matrix inside a slice |
 //! | `product`, `destination` | the product of two views, on one core, and where it goes |
 //! | `tile`, `panel`, `transpose`, `ahead` | what it multiplies at a time, how that is laid out and fetched |
+//! | `few_rows` | products of up to 64 rows, as a step of generation makes them |
 //! | `dot_products` | the product of a row alone |
 //! | `column_blocks` | products with frozen matrices, on all cores |
 //! | `block` | a block of such a product |
@@ -39,6 +40,7 @@ mod cross_entropy;
 mod destination;
 mod dot_products;
 mod entry;
+mod few_rows;
 mod frozen;
 mod gradient_checkpointing;
 mod lanes;

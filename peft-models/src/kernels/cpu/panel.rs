@@ -13,6 +13,9 @@ use super::{
 /// Columns of a panel.
 pub(super) const WIDTH: usize = MOST_COLUMNS;
 
+/// Terms that are added at a time: 32 KB of a panel.
+pub(super) const DEPTH: usize = 256;
+
 /// One term of all columns of a panel.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(128))]
@@ -25,23 +28,84 @@ pub(super) struct Panel {
 }
 
 impl Panel {
-    /// Lays out a matrix of up to 32 columns; returns where the first term of the first column is. The next term is 32
-    /// elements further.
+    /// Lays out a matrix of up to 32 columns, a term of all of them in each line.
     ///
     /// # Panics
     ///
     /// Panics if it has more columns.
-    pub(super) fn set(&mut self, columns: MatrixView<'_>) -> *const f32 {
+    pub(super) fn set(&mut self, columns: MatrixView<'_>) {
         assert!(columns.columns <= WIDTH, "columns of a panel");
-        if self.lines.len() < columns.rows {
-            self.lines.resize(columns.rows, Line([0.0; WIDTH]));
-        }
+        self.reserve(columns.rows);
         match columns {
             MatrixView { column_stride: 1, .. } => self.set_by_rows(columns),
             MatrixView { row_stride: 1, .. } => self.set_by_columns(columns),
             _ => self.set_each(columns),
         }
-        self.lines.as_ptr().cast()
+    }
+
+    /// Makes room for so many lines.
+    pub(super) fn reserve(&mut self, lines: usize) {
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0.0; WIDTH]));
+        }
+    }
+
+    /// Where a line is, if there is room for it.
+    pub(super) fn line(&mut self, line: usize) -> *mut f32 {
+        self.lines.as_mut_ptr().wrapping_add(line).cast()
+    }
+
+    /// Writes the first `rows` elements of the first `lines` lines: element i of line j is element j of row i.
+    ///
+    /// # Safety
+    ///
+    /// `to` points to so many rows, `row_stride` apart, which nobody else accesses meanwhile.
+    pub(super) unsafe fn write_transposed(
+        &self,
+        rows: usize,
+        lines: usize,
+        to: *mut f32,
+        row_stride: usize,
+    ) {
+        let own = &self.lines[..lines];
+        // SAFETY: the machine was asked, and the caller promises the rest.
+        #[cfg(target_arch = "x86_64")]
+        if Level::of_machine() == Level::Avx512 {
+            return unsafe { write_by_squares(own, rows, to, row_stride) };
+        }
+        for (column, line) in own.iter().enumerate() {
+            for (row, value) in line.0[..rows].iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { to.add(row * row_stride + column).write(*value) };
+            }
+        }
+    }
+
+    /// Reads what [`write_transposed`](Self::write_transposed) writes: element i of line j becomes element j of row i.
+    ///
+    /// # Safety
+    ///
+    /// `from` points to so many rows of `lines` initialised elements, `row_stride` apart, which nobody writes meanwhile;
+    /// what lies between them may be anybody's. There are so many lines.
+    pub(super) unsafe fn read_transposed(
+        &mut self,
+        rows: usize,
+        lines: usize,
+        from: *const f32,
+        row_stride: usize,
+    ) {
+        let own = &mut self.lines[..lines];
+        // SAFETY: the machine was asked, and the caller promises the rest.
+        #[cfg(target_arch = "x86_64")]
+        if Level::of_machine() == Level::Avx512 {
+            return unsafe { read_by_squares(own, rows, from, row_stride) };
+        }
+        for (column, line) in own.iter_mut().enumerate() {
+            for (row, value) in line.0[..rows].iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *value = unsafe { from.add(row * row_stride + column).read() };
+            }
+        }
     }
 
     /// From rows that are stored in order.
@@ -159,6 +223,49 @@ impl Panel {
                 for column in first..end {
                     line.0[column] = data[row * row_stride + column * column_stride];
                 }
+            }
+        }
+    }
+}
+
+/// See [`Panel::read_transposed`].
+///
+/// # Safety
+///
+/// As there, on a machine that has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn read_by_squares(lines: &mut [Line], rows: usize, from: *const f32, row_stride: usize) {
+    let count = lines.len();
+    let to: *mut f32 = lines.as_mut_ptr().cast();
+    for line in (0..count).step_by(LANES) {
+        for row in (0..rows).step_by(LANES) {
+            let sizes = [LANES.min(rows - row), LANES.min(count - line)];
+            // SAFETY: both squares are inside: the caller's promise.
+            unsafe {
+                let from = from.add(row * row_stride + line);
+                square(from, row_stride, to.add(line * WIDTH + row), WIDTH, sizes);
+            }
+        }
+    }
+}
+
+/// See [`Panel::write_transposed`].
+///
+/// # Safety
+///
+/// As there, on a machine that has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn write_by_squares(lines: &[Line], rows: usize, to: *mut f32, row_stride: usize) {
+    let from: *const f32 = lines.as_ptr().cast();
+    for line in (0..lines.len()).step_by(LANES) {
+        for row in (0..rows).step_by(LANES) {
+            let sizes = [LANES.min(lines.len() - line), LANES.min(rows - row)];
+            // SAFETY: both squares are inside: the caller's promise.
+            unsafe {
+                let to = to.add(row * row_stride + line);
+                square(from.add(line * WIDTH + row), WIDTH, to, row_stride, sizes);
             }
         }
     }

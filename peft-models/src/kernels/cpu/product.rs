@@ -6,7 +6,8 @@
 //!         for up to 12 rows of the left side at a time (6 without AVX-512), where they lie: a tile
 //! ```
 //!
-//! A panel stays in the first cache of a core while the rows pass. Every sum adds its terms in order, 256 at a time, so that
+//! A panel stays in the first cache of a core while the rows pass. Few rows are laid out in place of the matrix, see
+//! [`few_rows`]. Every sum adds its terms in order, 256 at a time, so that
 //! an element of the result has the same bits whatever else is computed with it, and zeros behind its terms change nothing.
 //! Only products of three rows at most are made of dot products, which add in another order.
 
@@ -16,18 +17,23 @@ use super::{
     ahead::Ahead,
     destination::Destination,
     dot_products::{Sums, dot_products},
-    panel::{Panel, WIDTH},
+    few_rows,
+    panel::{DEPTH, Panel, WIDTH},
     parallel::part,
     tile::{MOST_COLUMNS, MOST_ROWS, Tile, Tiles},
     view::{MatrixView, span},
 };
 
-/// Terms that are added at a time: 32 KB of a panel.
-const DEPTH: usize = 256;
-
 /// Up to so many rows are made of dot products, where columns of the right side are stored one after another: laying out a
 /// panel would cost more than using it so few times.
 const FEW: usize = 3;
+
+/// From so many rows on they are few, see [`is_of_few_rows`]: where columns of the right side are stored one after another,
+/// and where rows are.
+const FEWEST: [usize; 2] = [9, 2];
+
+/// The most terms of few rows, all of which are laid out: 2 MB for 32 of them.
+const MOST_TERMS: usize = 1 << 14;
 
 /// From so many rows on, each row of a product is the same, bit for bit, however many there are.
 pub(super) const ALIKE_FROM: usize = FEW + 1;
@@ -43,12 +49,16 @@ pub(super) const ALIKE_FROM: usize = FEW + 1;
 /// `to` points to `to.len` elements, of which those of the product are initialised if it is added to them. Nothing else
 /// accesses these during the call.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    check(to, a, b);
+    if is_of_few_rows(a, b) {
+        // SAFETY: the caller's promise.
+        return unsafe { few_rows::product(to, a, b) };
+    }
     let in_order = a.column_stride == 1 && b.row_stride == 1;
     if a.rows > FEW || a.columns == 0 || b.columns == 0 || !in_order {
         // SAFETY: the caller's promise.
         return unsafe { product_by_tiles(to, a, b) };
     }
-    check(to, a, b);
     for row in 0..a.rows {
         let terms = &a.data[row * a.row_stride..row * a.row_stride + a.columns];
         // SAFETY: this row is inside, as was checked; the caller promises that nobody else has it, and that it is
@@ -63,6 +73,16 @@ pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'
         };
         dot_products(terms, b.data, b.column_stride, sums);
     }
+}
+
+/// Whether rows are laid out in place of the matrix on the right side: where panels of that would be used too few times.
+fn is_of_few_rows(a: MatrixView<'_>, b: MatrixView<'_>) -> bool {
+    let fewest = match (b.row_stride, b.column_stride) {
+        (1, _) => FEWEST[0],
+        (_, 1) => FEWEST[1],
+        _ => return false,
+    };
+    (fewest..=few_rows::MOST).contains(&a.rows) && a.columns <= MOST_TERMS
 }
 
 /// A [`product`] whose rows are the same, bit for bit, however many there are.
@@ -118,17 +138,23 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
         let tiles = Tiles::for_columns(width);
         let parts = m.div_ceil(tiles.rows);
         let columns = b.columns(column..column + width);
-        // Where it lies, if it is in order and no second tile would read it again.
-        let (right, right_stride) = if parts == 1 && width == WIDTH && columns.column_stride == 1 {
-            (columns.data.as_ptr(), columns.row_stride)
-        } else {
-            (panel.set(columns), WIDTH)
-        };
+        // If it is in order, the first tile reads it where it lies, and lays it out for others on the way.
+        let in_order = width == WIDTH && columns.column_stride == 1;
+        match in_order {
+            true => panel.reserve(depth),
+            false => panel.set(columns),
+        }
+        let laid_out = panel.line(0);
         // A part of the next one is fetched with each row of tiles, so that laying it out does not wait for memory.
         let next = (parts > 1 && column + WIDTH < n)
             .then(|| b.columns(column + WIDTH..n.min(column + 2 * WIDTH)));
         for index in 0..parts {
             let rows = part(m, parts, index);
+            let (right, right_stride) = match in_order && index == 0 {
+                true => (columns.data.as_ptr(), columns.row_stride),
+                false => (laid_out.cast_const(), WIDTH),
+            };
+            let lays_out = in_order && index == 0 && parts > 1;
             let mut ahead = next.map_or(Ahead::NOTHING, |next| Ahead::part(next, parts, index));
             for within in (0..width).step_by(tiles.columns) {
                 // SAFETY: these rows and columns are inside, as was checked.
@@ -138,10 +164,12 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
                         left_strides: [a.row_stride, a.column_stride],
                         right: right.wrapping_add(within),
                         right_stride,
+                        copy: lays_out.then(|| laid_out.wrapping_add(within)),
                         depth,
                         to: to.start.add(rows.start * to.row_stride + column + within),
                         to_stride: to.row_stride,
                         accumulate: to.accumulate,
+                        resume: false,
                         ahead: std::mem::replace(&mut ahead, Ahead::NOTHING),
                     };
                     match width - within {
@@ -257,7 +285,9 @@ mod tests {
                     let b: Vec<f32> = (0..n * k).map(|at| number(at + 17)).collect();
                     let right = MatrixView::by_rows(&b, n, k, k).transposed();
                     let across = MatrixView::by_rows(&b, k, n, n);
-                    for (right, accumulate) in [(right, false), (right, true), (across, true)] {
+                    for (right, accumulate) in
+                        [(right, false), (right, true), (across, false), (across, true)]
+                    {
                         let rows = |m: usize| {
                             let mut to = vec![0.25f32; m * n];
                             let left = MatrixView::by_rows(&a[..m * k], m, k, k);
@@ -268,7 +298,9 @@ mod tests {
                             to
                         };
                         let all = rows(MOST);
-                        for m in [ALIKE_FROM, ALIKE_FROM + 1, 13, 96, 127, MOST - 1] {
+                        for m in
+                            [ALIKE_FROM, ALIKE_FROM + 1, 8, 9, 13, 63, 64, 65, 96, 127, MOST - 1]
+                        {
                             assert!(
                                 rows(m) == all[..m * n],
                                 "{level}: {m} rows of {k}, {n} columns"

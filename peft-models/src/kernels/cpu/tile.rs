@@ -24,6 +24,8 @@ pub(super) struct Tile {
     pub right: *const f32,
     /// From one term to the next.
     pub right_stride: usize,
+    /// Where the columns are laid out on the way, as in a [`Panel`](super::panel::Panel), for the tiles after this one.
+    pub copy: Option<*mut f32>,
     /// How many terms a sum has.
     pub depth: usize,
     pub to: *mut f32,
@@ -31,6 +33,8 @@ pub(super) struct Tile {
     pub to_stride: usize,
     /// Whether the sums are added to what is there.
     pub accumulate: bool,
+    /// Whether the sums go on from what is there: these terms follow others.
+    pub resume: bool,
     /// What is fetched meanwhile.
     pub ahead: Ahead,
 }
@@ -71,7 +75,8 @@ impl Tiles {
     /// # Safety
     ///
     /// All of its rows, columns and terms are in memory, those of the result are accessed by nobody else meanwhile, and
-    /// they are initialised if they are added to.
+    /// they are initialised if they are added to or resumed. Where terms are copied, there is room for `depth` lines of 32
+    /// that overlap nothing else.
     pub(super) unsafe fn multiply(&self, rows: usize, tile: &Tile) {
         assert!((1..=self.rows).contains(&rows), "rows of a tile");
         // SAFETY: the machine was asked where this was made; the rest is the caller's promise.
@@ -85,10 +90,17 @@ impl Tiles {
 ///
 /// As [`Tiles::multiply`].
 #[inline(always)]
-unsafe fn multiply<const FMA: bool, const M: usize, const N: usize>(tile: &Tile) {
+unsafe fn multiply<const FMA: bool, const M: usize, const N: usize, const COPY: bool>(tile: &Tile) {
     let [row, term] = tile.left_strides;
     let mut sums = [[0.0f32; N]; M];
+    if tile.resume {
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: this row of the result belongs to the caller, and is initialised.
+            *sums = unsafe { tile.to.add(i * tile.to_stride).cast::<[f32; N]>().read_unaligned() };
+        }
+    }
     let (mut left, mut right) = (tile.left, tile.right);
+    let mut copy = tile.copy.unwrap_or(std::ptr::null_mut());
     let mut ahead = tile.ahead;
     for (index, first) in (0..tile.depth).step_by(TERMS).enumerate() {
         ahead.fetch();
@@ -99,6 +111,11 @@ unsafe fn multiply<const FMA: bool, const M: usize, const N: usize>(tile: &Tile)
         for _ in first..tile.depth.min(first + TERMS) {
             // SAFETY: this term of all columns and rows is in memory.
             let columns = unsafe { right.cast::<[f32; N]>().read_unaligned() };
+            if COPY {
+                // SAFETY: the panel has room for this term.
+                unsafe { copy.cast::<[f32; N]>().write_unaligned(columns) };
+                copy = copy.wrapping_add(MOST_COLUMNS);
+            }
             for (i, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: as above.
                 let value = unsafe { *left.add(i * row) };
@@ -132,9 +149,11 @@ macro_rules! tiles {
         /// As [`Tiles::multiply`], on a machine that has the instructions.
         $(#[$meta])*
         unsafe fn $name(rows: usize, tile: &Tile) {
-            match rows {
+            match (rows, tile.copy.is_none()) {
                 // SAFETY: the caller's promise.
-                $($rows => unsafe { multiply::<{ $fma }, $rows, $columns>(tile) },)+
+                $(($rows, true) => unsafe { multiply::<{ $fma }, $rows, $columns, false>(tile) },)+
+                // SAFETY: as above.
+                $(($rows, false) => unsafe { multiply::<{ $fma }, $rows, $columns, true>(tile) },)+
                 _ => {}
             }
         }

@@ -1,142 +1,27 @@
-//! `validation.json`: what the best step predicts for the validation rows, class by class and for some of the rows. It is
-//! written whenever a step is the best so far, from predictions that were made to score it.
+//! From an evaluation to what is kept of it.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use peft_core::{
-    Error, ProblemType, Result,
-    adapter::atomic,
-    data::{Example, IGNORE, Labels, Target},
+    ProblemType,
+    data::{Labels, Target},
     evaluate::{Assessment, Predicted, Report, THRESHOLD},
-    formats::read,
-    metrics::{ClassReport, EntityScores, Metrics, Score},
+    metrics::{ClassReport, EntityScores},
     text::Encoded,
 };
-use serde::{Deserialize, Serialize};
 
-use super::PreparedRun;
-use crate::{model_dir::ModelDir, token_text::TokenText};
+use super::{
+    file::{ByClass, Named, Validation},
+    texts::{RowTexts, spread},
+};
+use crate::{model_dir::ModelDir, training::PreparedRun};
 
 /// Rows with errors that are kept, and rows without.
 const MOST_WRONG: usize = 24;
 const MOST_RIGHT: usize = 12;
-/// Characters of a row that are kept, and of what is predicted for it.
-const MOST_OF_TEXT: usize = 600;
-const MOST_OF_ANSWER: usize = 300;
 /// Classes whose confusion matrix is kept as one; of more, the pairs that are confused most.
 const MOST_CLASSES: usize = 30;
 const MOST_PAIRS: usize = 20;
-
-/// What the best step predicts for the validation rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
-    /// The step.
-    pub step: usize,
-    /// Its scores.
-    pub metrics: Metrics,
-    /// The rows that something is predicted for: questions, not their windows.
-    pub rows: usize,
-    /// How many of them are wrong, where that can be said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wrong: Option<usize>,
-    /// The classes one by one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub classes: Option<ByClass>,
-    /// The types of entities one by one, all of them together last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub entities: Vec<Named>,
-    /// Some of the rows, those with errors first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub samples: Vec<Sample>,
-}
-
-/// Scores with a name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Named {
-    /// What they are of.
-    pub name: String,
-    /// Precision, from 0 to 1.
-    pub precision: f64,
-    /// Recall, from 0 to 1.
-    pub recall: f64,
-    /// Their harmonic mean.
-    pub f1: f64,
-    /// How many there are.
-    pub support: usize,
-}
-
-/// Classes one by one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ByClass {
-    /// The scores of each.
-    pub scores: Vec<Named>,
-    /// Their averages.
-    pub averages: Vec<Named>,
-    /// How many of each class (first index) are predicted to be of each (second index); none where there are many.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub confusion: Vec<Vec<usize>>,
-    /// The right class, another that is predicted, and how often: the most frequent pairs.
-    pub confused: Vec<(String, String, usize)>,
-}
-
-/// A row with what is predicted for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Its file, by its name.
-    pub file: String,
-    /// Its line, counted from 1.
-    pub line: usize,
-    /// The row, as the model reads it.
-    pub text: String,
-    /// What should be predicted.
-    pub expected: String,
-    /// What is.
-    pub predicted: String,
-    /// Whether that is right, where it can be said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_right: Option<bool>,
-}
-
-impl Validation {
-    /// Reads the file; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Read`] or [`Error::File`].
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let found = serde_json::from_slice(&read::bytes(path)?);
-        found.map(Some).map_err(|error| {
-            Error::file(
-                path,
-                format!(
-                    "found something else than the predictions of a run's validation rows ({error}): it may be removed, and \
-                     the page about the run then goes without them"
-                ),
-            )
-        })
-    }
-
-    /// Writes the file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Write`].
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self);
-        let text = text.map_err(|error| Error::file(path, error.to_string()))?;
-        atomic::write_file(path, format!("{text}\n").as_bytes())
-    }
-}
-
-impl Named {
-    fn new(name: impl Into<String>, score: &Score) -> Self {
-        let Score { precision, recall, f1, support } = *score;
-        Self { name: name.into(), precision, recall, f1, support }
-    }
-}
 
 /// Makes [`Validation`]s of evaluations.
 #[derive(Clone, Debug)]
@@ -314,98 +199,16 @@ fn difference(predicted: &Predicted) -> f32 {
     found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max)
 }
 
-/// At most so many, at equal distances.
-pub(super) fn spread<T>(all: Vec<T>, most: usize) -> Vec<T> {
-    let count = all.len();
-    let step = count.div_ceil(most.max(1)).max(1);
-    all.into_iter().step_by(step).collect()
-}
-
-/// The rows of a run as texts.
-pub(super) struct RowTexts<'r> {
-    rows: &'r Encoded,
-    tokens: Option<TokenText<'r>>,
-}
-
-impl<'r> RowTexts<'r> {
-    /// Those of encoded rows. Rows of token ids stay so, and need no tokenizer.
-    pub(super) fn of(rows: &'r Encoded, dir: &'r ModelDir) -> Self {
-        let tokenizer = (rows.texts > 0).then(|| dir.tokenizer().ok()).flatten();
-        Self { rows, tokens: tokenizer.map(|own| TokenText::new(&own.tokenizer)) }
-    }
-
-    /// Tokens as text, else as numbers.
-    pub(super) fn text(&self, ids: &[u32]) -> String {
-        let text = self.tokens.as_ref().and_then(|tokens| tokens.decode(ids));
-        text.unwrap_or_else(|| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
-    }
-
-    /// The words of a row with targets of their own, each from its first token to the next one's.
-    fn words(&self, example: usize) -> Vec<String> {
-        let Example { input_ids, target, .. } = &self.rows.examples[example];
-        let Target::Tokens(targets) = target else { return Vec::new() };
-        let starts: Vec<usize> =
-            (0..targets.len()).filter(|token| targets[*token] != IGNORE).collect();
-        let word = |(at, start): (usize, &usize)| {
-            let end = starts.get(at + 1).copied().unwrap_or(input_ids.len());
-            input_ids.get(*start..end).map_or_else(String::new, |ids| self.text(ids).trim().into())
-        };
-        starts.iter().enumerate().map(word).collect()
-    }
-
-    /// A row to show. Of a context the part around the right answer is kept.
-    pub(super) fn sample(
-        &self,
-        example: usize,
-        expected: String,
-        predicted: String,
-        is_right: Option<bool>,
-    ) -> Sample {
-        let row = &self.rows.examples[example];
-        let text = match &row.window {
-            Some(window) => {
-                let question = row.input_ids.iter().zip(&window.bytes);
-                let question = question.filter(|(_, bytes)| bytes.is_none()).map(|(id, _)| *id);
-                let question = self.text(&question.collect::<Vec<_>>());
-                let context = &window.passage.context;
-                let answer = window.passage.answers.iter().flatten().next();
-                let at = answer.and_then(|answer| context.find(answer.as_str())).unwrap_or(0);
-                format!("{} {}", question.trim(), around(context, at, MOST_OF_TEXT / 2))
-            }
-            None => self.text(&row.input_ids),
-        };
-        let file = self.rows.file_of(example).and_then(Path::file_name);
-        Sample {
-            file: file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            line: row.line,
-            text: cut(text.trim(), MOST_OF_TEXT),
-            expected: cut(&expected, MOST_OF_ANSWER),
-            predicted: cut(&predicted, MOST_OF_ANSWER),
-            is_right,
-        }
-    }
-}
-
-/// The beginning of a text.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_string(),
-    }
-}
-
-/// So many characters of a text, about half of them before the byte `at`.
-fn around(text: &str, at: usize, most: usize) -> String {
-    let before = text.get(..at).map_or(0, |before| before.chars().count());
-    let skipped = before.saturating_sub(most / 2);
-    let rest: String = text.chars().skip(skipped).collect();
-    let begun = if skipped > 0 { "…" } else { "" };
-    format!("{begun}{}", cut(&rest, most))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
+
+    use peft_core::{
+        data::{Example, IGNORE},
+        metrics::Metrics,
+    };
+
     use super::*;
 
     /// A recorder of rows of token ids with these targets.
@@ -499,14 +302,5 @@ mod tests {
         let shown: Vec<(&str, &str)> =
             recorded.samples.iter().map(|s| (s.expected.as_str(), s.predicted.as_str())).collect();
         assert_eq!((shown, recorded.wrong), (vec![("a, b", "none"), ("a, b", "a, b")], Some(1)));
-    }
-
-    #[test]
-    fn long_texts_are_cut_between_characters() {
-        assert_eq!((cut("äöü", 2).as_str(), cut("äöü", 3).as_str()), ("äö…", "äöü"));
-        assert_eq!(around("0123456789", 6, 4), "…4567…");
-        assert_eq!(around("0123", 0, 4), "0123");
-        assert_eq!(spread((0..10).collect(), 4), [0, 3, 6, 9]);
-        assert_eq!(spread(vec![1], 4), [1]);
     }
 }
