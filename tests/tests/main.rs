@@ -14,7 +14,6 @@ mod compare;
 mod comparison;
 mod compute;
 mod constant;
-mod device_suite;
 mod encoder_decoder;
 mod ensemble;
 #[cfg(feature = "cpu")]
@@ -65,6 +64,7 @@ mod reports;
 mod resume;
 mod run_folder;
 mod scores;
+mod selftest;
 mod semantics;
 mod shards;
 #[cfg(feature = "cpu")]
