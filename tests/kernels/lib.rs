@@ -10,6 +10,7 @@ pub mod kernels {
         mod block;
         mod destination;
         mod dot_products;
+        mod few_rows;
         mod panel;
         mod parallel;
         mod product;
