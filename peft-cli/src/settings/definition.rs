@@ -1,24 +1,20 @@
-//! The settings as flags, as a TOML file with the same names, or both (flags take precedence).
+//! The settings of a training run: their flags, with their help, and their types.
 
 use std::path::PathBuf;
 
-use clap::Args;
 use peft_core::{
-    Error, PrefixPositions, ProblemType, Result, Task,
+    PrefixPositions, ProblemType, Task,
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     optim::AdamW,
-    text::{FieldNames, Role},
     train::{Mixing, RunContext, TrainConfig},
 };
 use peft_models::{Compute, LoadOptions, WeightFormat};
 use peft_prompt::EncoderConfig;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::tasks::Tasks;
+use super::{define::settings, tasks::Tasks};
 use crate::{
     data_files::one_or_several,
-    fields::{FIELDS_HEADING, given},
+    fields::FIELDS_HEADING,
     flags::{
         byte_size::ByteSize,
         choices::{MIXING, PADDING, POOLING, PREFIX_POSITIONS, parse_value},
@@ -26,98 +22,8 @@ use crate::{
         method_name::MethodName,
         reparameterization::Reparameterization,
     },
-    text_settings::{TextSettings, default_doc_stride},
+    text_settings::default_doc_stride,
 };
-
-/// Defines the settings once: as flags, as keys of a TOML file, and how two sources are merged.
-macro_rules! settings {
-    ($($(#[$attribute:meta])* $name:ident: $type:ty,)*) => {
-        /// Settings of a training run. All are optional here; those that are required are checked when the
-        /// run starts.
-        #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct Settings {
-            $($(#[$attribute])*
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub $name: Option<$type>,)*
-        }
-
-        impl Settings {
-            /// Their names.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
-
-            /// Whether a file may name a setting so: by its name, or by one that it had before.
-            pub fn is_name(name: &str) -> bool {
-                Self::NAMES.contains(&name) || name == "compute"
-            }
-
-            /// The names of those that are given.
-            pub fn names(&self) -> impl Iterator<Item = &'static str> {
-                Self::NAMES.iter().copied().filter(|name| self.has(name))
-            }
-
-            /// Whether a setting of this name is given.
-            pub fn has(&self, name: &str) -> bool {
-                match name {
-                    $(stringify!($name) => self.$name.is_some(),)*
-                    _ => false,
-                }
-            }
-
-            /// Takes a setting of this name back.
-            pub fn unset(&mut self, name: &str) {
-                match name {
-                    $(stringify!($name) => self.$name = None,)*
-                    _ => {}
-                }
-            }
-
-            /// These settings, completed from `other`.
-            #[must_use]
-            pub fn or(self, mut other: Self) -> Self {
-                // Steps and epochs exclude each other.
-                if self.steps.is_some() || self.epochs.is_some() {
-                    (other.steps, other.epochs) = (None, None);
-                }
-                // So do rows of a file and held out ones.
-                if self.valid.is_some() || self.valid_split.is_some() {
-                    (other.valid, other.valid_split) = (None, None);
-                }
-                // So do rows and tokens per batch.
-                if self.batch_size.is_some() || self.batch_tokens.is_some() {
-                    (other.batch_size, other.batch_tokens) = (None, None);
-                }
-                // So do the two names of the words to tag, and those of their tags.
-                if self.text_field.is_some() || self.tokens_field.is_some() {
-                    (other.text_field, other.tokens_field) = (None, None);
-                }
-                if self.label_field.is_some() || self.tags_field.is_some() {
-                    (other.label_field, other.tags_field) = (None, None);
-                }
-                // An encoder has settings of its own.
-                if self.reparameterization.is_some()
-                    && self.reparameterization != other.reparameterization
-                {
-                    other.encoder_hidden_size = None;
-                    (other.encoder_num_layers, other.encoder_dropout) = (None, None);
-                }
-                // A text is of the start that reads it.
-                if self.init.as_deref().is_some_and(|init| !matches!(init, "text" | "words")) {
-                    other.init_text = None;
-                }
-                // Only tasks that are drawn have a temperature.
-                if self.task_mixing.is_some() && self.task_mixing != other.task_mixing {
-                    other.task_temperature = None;
-                }
-                // An adapter to start from replaces other initial values.
-                if self.init_adapter.is_some() && other.init_adapter.is_none() {
-                    (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
-                }
-                Self { $($name: self.$name.or(other.$name),)* }
-            }
-        }
-    };
-}
 
 settings! {
     /// Start from the settings of a paper (peft recipes lists them); --config and flags take precedence.
@@ -452,135 +358,4 @@ settings! {
 /// The training loop's own defaults.
 fn defaults() -> TrainConfig {
     TrainConfig::default()
-}
-
-impl Settings {
-    /// The one seed of the run.
-    pub fn seed(&self) -> u64 {
-        self.seed.unwrap_or(defaults().seed)
-    }
-
-    /// The names of fields that are given.
-    pub fn field_names(&self) -> FieldNames {
-        given([
-            (Role::Text, &self.text_field),
-            (Role::TextPair, &self.text_pair_field),
-            (Role::Label, &self.label_field),
-            (Role::Tokens, &self.tokens_field),
-            (Role::Tags, &self.tags_field),
-            (Role::Question, &self.question_field),
-            (Role::Context, &self.context_field),
-            (Role::Answers, &self.answers_field),
-            (Role::Source, &self.source_field),
-            (Role::Target, &self.target_field),
-        ])
-    }
-
-    /// The settings of texts.
-    pub fn text(&self) -> TextSettings {
-        TextSettings {
-            max_length: self.max_length,
-            max_target_length: self.max_target_length,
-            doc_stride: self.doc_stride,
-            max_answer_length: self.max_answer_length,
-            null_score_diff_threshold: self.null_score_diff_threshold,
-            chat_template: self.chat_template.clone(),
-            chat_date: self.chat_date.clone(),
-            fields: self.field_names(),
-        }
-    }
-
-    /// Whether an MLP makes the virtual tokens of `method` during training.
-    pub fn has_projection(&self, method: MethodName) -> bool {
-        let default = method.default_projection() && self.init_adapter.is_none();
-        method.can_project() && self.prefix_projection.unwrap_or(default)
-    }
-
-    /// Those of a table, by their names.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message that says which of them cannot be used.
-    pub fn of_fields(fields: Map<String, Value>) -> std::result::Result<Self, String> {
-        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
-    }
-
-    /// As a table, by their names.
-    pub fn to_fields(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(fields)) => fields,
-            _ => Map::new(),
-        }
-    }
-
-    /// As a TOML file.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).unwrap_or_default()
-    }
-
-    /// A required setting.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] naming the flag.
-    pub fn required<'a, T>(value: &'a Option<T>, flag: &str) -> Result<&'a T> {
-        value.as_ref().ok_or_else(|| Error::setting(flag, "is required (as a flag or in --config)"))
-    }
-
-    /// The flags of the settings that a new run needs and that nobody gave.
-    pub fn missing(&self) -> Vec<&'static str> {
-        // Each of several tasks has its own.
-        let is_joint = self.tasks.is_some();
-        let needed = [
-            ("--model", self.model.is_some()),
-            ("--method", self.method.is_some()),
-            ("--task", self.task.is_some() || is_joint),
-            ("--train", self.train.is_some() || is_joint),
-            ("--out", self.out.is_some()),
-        ];
-        needed.into_iter().filter(|(_, given)| !given).map(|(flag, _)| flag).collect()
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_take_precedence_over_the_file() {
-        let flags = Settings { lr: Some(0.5), ..Settings::default() };
-        let file: Settings = toml::from_str("lr = 0.1\nsteps = 7\nmethod = \"ptv2\"").unwrap();
-        let merged = flags.or(file);
-        assert_eq!(
-            (merged.lr, merged.steps, merged.method),
-            (Some(0.5), Some(7), Some(MethodName::Ptv2))
-        );
-        let epochs = Settings { epochs: Some(2), ..Settings::default() }.or(merged.clone());
-        assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
-        let lstm = "reparameterization = \"lstm\"\nencoder_hidden_size = 8\nencoder_num_layers = 3";
-        let lstm: Settings = toml::from_str(lstm).unwrap();
-        let mlp =
-            Settings { reparameterization: Some(Reparameterization::Mlp), ..Settings::default() };
-        let merged_encoder = mlp.clone().or(lstm.clone());
-        assert_eq!(merged_encoder, mlp, "the width and the layers are those of the LSTM");
-        assert_eq!(Settings::default().or(lstm.clone()), lstm);
-        let words: Settings = toml::from_str("init = \"words\"\ninit_text = \"sum up\"").unwrap();
-        let of = |init: &str| Settings { init: Some(init.into()), ..Settings::default() };
-        assert_eq!(of("random").or(words.clone()), of("random"));
-        assert_eq!(of("words").or(words.clone()), words);
-        let drawn: Settings =
-            toml::from_str("task_mixing = \"drawn\"\ntask_temperature = 2.0").unwrap();
-        let all = Settings { task_mixing: Some("all".into()), ..Settings::default() };
-        assert_eq!(all.clone().or(drawn), all);
-        let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
-        assert_eq!(again, merged);
-        for names in [&["a.jsonl"][..], &["a.jsonl", "b.jsonl"]] {
-            let train = Some(names.iter().map(PathBuf::from).collect());
-            let several = Settings { train, ..Settings::default() };
-            let written = several.to_toml();
-            assert_eq!(written.contains('['), names.len() > 1, "{written}");
-            assert_eq!(toml::from_str::<Settings>(&written).unwrap(), several);
-        }
-    }
 }

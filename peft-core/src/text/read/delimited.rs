@@ -2,118 +2,31 @@
 //!
 //! CSV follows RFC 4180: fields in double quotes where needed. TSV has no quoting, as GLUE's files and the
 //! `datasets` script that reads them (`csv.QUOTE_NONE`): a quote is a quote.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `rows` | the rows of a file |
+//! | `first_row` | what the first of them is |
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+mod first_row;
+mod rows;
 
+use std::{collections::VecDeque, path::Path};
+
+use self::{
+    first_row::{header, in_another_order, is_other_header, named_in_place},
+    rows::{IN_QUOTES, Rows},
+};
 use super::{
-    dialect::{Dialect, Quotes, separator},
-    enclosing::Enclosing,
+    dialect::{Dialect, separator},
     header::{Header, looks_like_data},
-    input::{Input, line_ends, strip_end},
+    input::Input,
     options::{Notes, ReadOptions},
 };
 use crate::{
     error::{Error, Result},
     text::record::Record,
 };
-
-/// The rows of a file, the header's included.
-struct Rows {
-    input: Input,
-    dialect: Dialect,
-    /// Whether it was told how quotes are read.
-    told: bool,
-    /// Where quotes are text: whether they could still enclose fields.
-    enclosing: Enclosing,
-    /// Whether the last row is within such a field, or at its end.
-    within: bool,
-    /// The number of columns, that of the first row.
-    columns: Option<usize>,
-}
-
-/// What to do where quotes might enclose fields, but are text.
-const IN_QUOTES: &str =
-    "in a .tsv file quotes are text; if they enclose fields, name the file .csv";
-
-impl Rows {
-    /// The next row that is not blank, and its line; `None` at the end of the file.
-    fn next(&mut self, notes: &mut Notes) -> Result<Option<(usize, Vec<String>)>> {
-        loop {
-            let (line, mut row) = (self.input.line, String::new());
-            let mut quotes = Quotes::new(self.dialect);
-            let mut seen = 0;
-            loop {
-                if !self.input.read_line(&mut row)? {
-                    if quotes.quoted {
-                        let message = "a quoted field is not closed before the file ends";
-                        return Err(Error::data(&self.input.path, line, message));
-                    }
-                    break;
-                }
-                row.as_bytes()[seen..].iter().for_each(|&byte| _ = quotes.push(byte));
-                seen = row.len();
-                if !quotes.quoted {
-                    break;
-                }
-            }
-            if row.is_empty() {
-                return Ok(None);
-            }
-            strip_end(&mut row);
-            let delimiter = char::from(self.dialect.delimiter);
-            if row.chars().all(|c| c.is_whitespace() && c != delimiter) {
-                continue;
-            }
-            if quotes.stray && row.contains("\\\"") {
-                let message = "a quote in a field is written with a backslash (\\\"), where CSV doubles it: write \\\" as \"\"";
-                return Err(Error::data(&self.input.path, line, message));
-            }
-            if quotes.stray && line_ends(row.as_bytes()) > 0 {
-                let message = "a field in quotes goes on over several lines, and text follows its closing quote: one \
-                               of the two quotes is part of the text. Enclose that field in quotes and double those in it \
-                               (\"he said \"\"no\"\"\")";
-                return Err(Error::data(&self.input.path, line, message));
-            }
-            let fields = self.dialect.fields(&row);
-            let columns = *self.columns.get_or_insert(fields.len());
-            let begun = match self.dialect.quotes {
-                true => None,
-                false => self.enclosing.push(self.dialect, (line, columns), &row, &fields),
-            };
-            self.within = begun.is_some() || self.enclosing.is_open();
-            // A row with other columns is an error, which says the same.
-            if let Some(begun) = begun.filter(|_| !self.told && fields.len() == columns) {
-                // Each of the lines is a row, too, as where the sentences of a quotation have a row each.
-                self.told = true;
-                notes.say(format!(
-                    "{}, line {begun}: a field begins with a quote that closes on line {line}, as in CSV: {IN_QUOTES}",
-                    self.input.path.display()
-                ));
-            }
-            let seems_quoted = || fields.iter().any(|field| seems_quoted(field));
-            let told = match self.dialect.quotes {
-                _ if self.told => None,
-                true => quotes.stray.then_some(
-                    "text follows the closing quote of a field; the quotes are left out, the text is read",
-                ),
-                false => seems_quoted().then_some(
-                    "quotes are read as part of the text; if they enclose fields, name the file .csv",
-                ),
-            };
-            if let Some(told) = told {
-                self.told = true;
-                notes.say(format!("{}, line {line}: {told}", self.input.path.display()));
-            }
-            return Ok(Some((line, fields)));
-        }
-    }
-}
-
-/// Whether a field looks as CSV writes one that needs quotes.
-fn seems_quoted(field: &str) -> bool {
-    let inside = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inside.is_some_and(|inside| !inside.replace("\"\"", "").contains('"'))
-}
 
 /// The records of a CSV or TSV file, read one at a time.
 pub(super) struct DelimitedRecords {
@@ -140,14 +53,7 @@ impl DelimitedRecords {
         let path = input.path.clone();
         say_dialect(dialect, &path, notes);
         let delimiter = char::from(dialect.delimiter).to_string();
-        let mut rows = Rows {
-            input,
-            dialect,
-            told: false,
-            enclosing: Enclosing::default(),
-            within: false,
-            columns: None,
-        };
+        let mut rows = Rows::new(input, dialect);
         let mut first = rows.next(notes)?;
         if first.as_ref().is_some_and(|(_, row)| separator(&row.join(&delimiter)).is_some()) {
             rows.columns = None;
@@ -271,68 +177,6 @@ impl DelimitedRecords {
     }
 }
 
-/// The name of a column that a row has in its place.
-fn named_in_place<'n>(row: &[String], names: &'n [String]) -> Option<&'n String> {
-    let is_same = |(cell, name): &(&String, &String)| {
-        !name.is_empty() && cell.trim().to_lowercase() == name.to_lowercase()
-    };
-    row.iter().zip(names).find(is_same).map(|(_, name)| name)
-}
-
-/// Why a row looks like a header although it is not the one of training: it has a name of training, or a word where
-/// the next row has a number.
-fn is_other_header(
-    row: &[String],
-    next: Option<&(usize, Vec<String>)>,
-    names: &[String],
-) -> Option<String> {
-    let is_name = |cell: &&String| {
-        let cell = cell.trim().to_lowercase();
-        names.iter().any(|name| !name.is_empty() && name.to_lowercase() == cell)
-    };
-    if let Some(cell) = row.iter().find(is_name) {
-        return Some(format!("`{}` is a name of a column", cell.trim()));
-    }
-    let is_number = |cell: &str| cell.trim().parse::<f64>().is_ok();
-    let is_word =
-        |cell: &str| cell.starts_with(char::is_alphabetic) && !cell.contains(char::is_whitespace);
-    let (_, next) = next?;
-    if !row.iter().all(|cell| is_word(cell.trim())) {
-        return None;
-    }
-    let (word, number) = row.iter().zip(next).find(|(_, number)| is_number(number))?;
-    Some(format!("`{}` stands above {}", word.trim(), number.trim()))
-}
-
-/// Whether a row has the names of the columns, in another order.
-fn in_another_order(row: &[String], names: &[String]) -> bool {
-    let sorted = |cells: &[String]| {
-        let mut cells: Vec<String> = cells.iter().map(|cell| cell.trim().to_lowercase()).collect();
-        cells.sort_unstable();
-        cells
-    };
-    names.len() > 1 && names.iter().all(|name| !name.is_empty()) && sorted(row) == sorted(names)
-}
-
-/// The header that is the row `first`; says so if it looks like data.
-fn header(
-    path: &Arc<Path>,
-    line: usize,
-    first: &[String],
-    next: Option<&Vec<String>>,
-    notes: &mut Notes,
-) -> Header {
-    let header = Header::new(path, first).on_line(line);
-    let Some(cell) = looks_like_data(first, next) else { return header };
-    let hint = format!(
-        "line {line} of {} is taken as the header, but looks like a row (`{cell}`): if it is one, set \
-         `columns` to the names of the columns",
-        path.display()
-    );
-    notes.say(hint.clone());
-    header.with_hint(hint)
-}
-
 /// Whether the name of a file leaves open whether it is a table or text.
 fn may_be_lines(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"))
@@ -364,7 +208,10 @@ fn say_dialect(dialect: Dialect, path: &Path, notes: &mut Notes) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::records::tests::{failure, lines, notes, read, read_with};
+    use super::super::{
+        input::line_ends,
+        records::tests::{failure, lines, notes, read, read_with},
+    };
     use super::*;
     use proptest::prelude::*;
 
