@@ -87,6 +87,20 @@ fn heads_of_other_tasks_are_skipped_and_listed() {
     }
 }
 
+/// As Lightning names them: the model is an attribute of another module.
+#[test]
+fn a_module_around_the_model_is_told_with_the_way_out() {
+    let error = refusal("bert", |_, tensors| {
+        let inner = std::mem::take(tensors).into_iter();
+        *tensors = inner.map(|(name, data)| (format!("net.{name}"), data)).collect();
+        tensors.insert("criterion.weight".into(), zeros([2]));
+    });
+    assert_all(
+        &error,
+        &["is missing", "The file has it as `net.bert.", "k.removeprefix(\"net.\")"],
+    );
+}
+
 #[test]
 fn an_untied_decoder_without_a_language_model_head_says_so() {
     let (mut config, tensors) = read("gpt2");

@@ -8,6 +8,8 @@ use std::{
 
 use peft_core::{Error, Result, formats::read};
 
+use super::other_tools;
+
 /// The files that may hold the tensors, or list those that do; the first that is there is used, as in transformers.
 const NAMES: [&str; 4] = [
     "model.safetensors",
@@ -74,8 +76,9 @@ fn shards(index: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
     let mut files = BTreeMap::<PathBuf, Vec<String>>::new();
     for (tensor, shard) in map {
         let path = shard.as_str().and_then(below).ok_or_else(|| {
-            let message =
-                format!("expected the path of a file in or below the folder of the index, found {shard}");
+            let message = format!(
+                "expected the path of a file in or below the folder of the index, found {shard}"
+            );
             Error::config(index, format!("weight_map.{tensor}"), message)
         })?;
         files.entry(path).or_default().push(tensor.clone());
@@ -123,7 +126,8 @@ fn none_in(dir: &Path) -> String {
     let weights = |name: &str| ends(name, &[".safetensors", ".bin"]);
     if let Some(part) = find(&|name| weights(name) && name.contains("-of-")) {
         return format!(
-            "{expected}. It has {part}, but not the index (`*.index.json`) that belongs to it"
+            "{expected}. It has {part}, but not the index (`*.index.json`) that belongs to it: fetch it from where the parts \
+             are from"
         );
     }
     if let Some(adapter) = find(&|name| weights(name) && name.starts_with("adapter_model.")) {
@@ -133,11 +137,10 @@ fn none_in(dir: &Path) -> String {
     if let Some(other) = named("model.").or_else(|| named("pytorch_model.")) {
         return format!("{expected}. To use {other}, copy it to the usual name");
     }
-    let foreign = [".gguf", ".h5", ".msgpack", ".ckpt", ".pth", ".pt", ".onnx", ".safetensors"];
-    if let Some(other) = find(&|name| ends(name, &foreign)) {
-        return format!("{expected}; found {other}");
+    match other_tools::in_folder(dir) {
+        Some((name, what)) => format!("{expected}; found {name}, {what}"),
+        None => expected.to_string(),
     }
-    expected.to_string()
 }
 
 #[cfg(test)]
@@ -192,7 +195,9 @@ mod tests {
         for map in ["{}", "[]", "{\"weight_map\": {}}", "{\"weight_map\": 3}"] {
             assert!(says(map).contains("key `weight_map`: is missing, empty or"), "{map}");
         }
-        for file in ["../a.bin", "/a.bin", "b\\\\a.bin", "a/../../b.bin", "a/../b.bin", "..", ".", ""] {
+        for file in
+            ["../a.bin", "/a.bin", "b\\\\a.bin", "a/../../b.bin", "a/../b.bin", "..", ".", ""]
+        {
             let map = format!("{{\"weight_map\": {{\"x\": \"{file}\"}}}}");
             assert!(
                 says(&map).contains("weight_map.x`: expected the path of a file in or below"),
@@ -222,8 +227,8 @@ mod tests {
             ("model-00001-of-00002.safetensors", "but not the index"),
             ("adapter_model.safetensors", "it is an adapter"),
             ("model.fp16.safetensors", "copy it to the usual name"),
-            ("tf_model.h5", "found tf_model.h5"),
-            ("consolidated.00.pth", "found consolidated.00.pth"),
+            ("tf_model.h5", "found tf_model.h5, weights of TensorFlow. Convert them"),
+            ("consolidated.00.pth", "found consolidated.00.pth, weights in Meta's format"),
             ("README.md", "the index of their parts"),
         ] {
             let error = refusal(&[(file, "")]);
