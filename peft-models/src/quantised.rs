@@ -129,7 +129,10 @@ mod tests {
         refuse(&config).unwrap();
         let mlx = config.clone().with("quantization", json!({"group_size": 64, "bits": 8}));
         let error = refuse(&mlx).unwrap_err().to_string();
-        assert!(error.contains("key `quantization`: says that the model is quantised (mlx, 8"), "{error}");
+        assert!(
+            error.contains("key `quantization`: says that the model is quantised (mlx, 8"),
+            "{error}"
+        );
         std::fs::write(dir.path().join("quantize_config.json"), "{\"bits\": 4}").unwrap();
         let error = refuse(&config).unwrap_err().to_string();
         assert!(
