@@ -16,6 +16,13 @@ use crate::output;
 pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded> {
     let loaded = peft_models::load_with(dir, device, options)?;
     note_adapter(&loaded)?;
+    let assumed = assumed(&loaded);
+    if !assumed.is_empty() {
+        output::note(format!(
+            "note: {} lacks sizes, which are taken from transformers' class: {assumed}",
+            loaded.config.path().display()
+        ));
+    }
     let layers = listed(&loaded.report.more_layers);
     if !layers.is_empty() {
         output::note(format!(
@@ -29,6 +36,12 @@ pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded>
         output::note(format!("note: {} also holds what is not used here: {heads}", dir.display()));
     }
     Ok(loaded)
+}
+
+/// The sizes that the model's config lacks, each with the value that stands in its place.
+pub fn assumed(loaded: &Loaded) -> String {
+    let sizes = peft_models::assumed_sizes(&loaded.config).into_iter();
+    sizes.map(|(key, size)| format!("{key} {size}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Names, each with its number of tensors.

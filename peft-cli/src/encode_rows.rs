@@ -15,6 +15,7 @@ use peft_core::{
 use peft_models::{
     Loaded,
     generate::{EndTokens, GenerateConfig, trained_start},
+    special_tokens,
 };
 
 use crate::{
@@ -105,12 +106,11 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     config.skip_unlabelled = settings.skip_unlabelled;
     config.targets = settings.targets;
     if settings.task == Task::Seq2SeqLm {
-        let token = |key: &str| base.config.token_ids(key).first().copied();
         config.decoder_start = match trained_start(&base.config) {
             None => GenerateConfig::for_model(base, 1)?.decoder_start,
             trained => trained,
         };
-        config.pad = token("pad_token_id");
+        config.pad = special_tokens(&base.config, "pad_token_id").first().copied();
     }
     Ok(config)
 }

@@ -208,19 +208,6 @@ impl ModelConfig {
         }
     }
 
-    /// A number of layers, limited because memory may be allocated for each before any tensor is read.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`size`](Self::size), and [`Error::Config`] for a number larger than that of any model.
-    pub fn layers(&self, key: &str) -> Result<usize> {
-        const MOST: usize = 10_000;
-        match self.size(key)? {
-            layers @ ..=MOST => Ok(layers),
-            layers => Err(self.error(key, format!("found {layers}, expected at most {MOST}"))),
-        }
-    }
-
     /// A number, or `default` if the key is missing.
     ///
     /// # Errors

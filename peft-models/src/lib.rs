@@ -16,6 +16,7 @@
 //! | `adapter_beside` | an adapter in the folder of a base model |
 //! | `quantised` | weights that another tool quantised, refused by name |
 //! | [`config`] | reading `config.json` |
+//! | `class_defaults` | what transformers assumes where `config.json` lacks a key |
 //! | `gguf` | the metadata and the names of GGUF files in the words of transformers |
 //! | [`weights`] | where tensors come from: files, shards, memory; matrices in fewer bits |
 //! | [`kernels`] | what the CPU computes in place of Burn's general operations (Cargo feature `cpu`) |
@@ -31,6 +32,7 @@ mod adapter_beside;
 #[doc(hidden)]
 pub mod bench;
 mod blocks;
+mod class_defaults;
 mod compute;
 pub mod config;
 pub mod cost;
@@ -48,6 +50,7 @@ pub mod random_model;
 pub mod weights;
 
 pub use adapter_beside::adapter_beside;
+pub use class_defaults::{assumed_sizes, special_tokens};
 pub use compute::Compute;
 pub use config::ModelConfig;
 pub use families::{LmHead, Outline, Parameters, SUPPORTED, outline_of};

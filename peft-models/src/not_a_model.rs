@@ -11,6 +11,8 @@ use peft_core::{
 };
 use serde_json::Value;
 
+use crate::weights::other_tools;
+
 const CONFIG: &str = "config.json";
 /// In the folder of a sentence-transformers model: the parts of the model, each in a folder of its own.
 const MODULES: &str = "modules.json";
@@ -19,9 +21,13 @@ const MODULES: &str = "modules.json";
 /// be said than that the file is missing.
 pub fn not_a_model(given: &Path) -> Option<Error> {
     let message = if given.is_file() {
-        match above(given, CONFIG) {
-            Some(folder) => format!("is one file of a model: give {folder}"),
-            None => {
+        let name = given.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // What is read is read from its folder.
+        let is_read = name.ends_with(".safetensors") || name.ends_with(".bin");
+        match (other_tools::described(name).filter(|_| !is_read), above(given, CONFIG)) {
+            (Some(what), _) => format!("is {what}"),
+            (None, Some(folder)) => format!("is one file of a model: give {folder}"),
+            (None, None) => {
                 format!("is a file, expected a .gguf file, or the folder of a model, with {CONFIG}")
             }
         }
@@ -31,11 +37,15 @@ pub fn not_a_model(given: &Path) -> Option<Error> {
         format!("is a model of sentence-transformers: give the transformer in it, {part}")
     } else if let Some(found) = describe(&below(given, CONFIG)) {
         format!("holds no {CONFIG}: {found}")
+    } else if let Some((name, what)) = other_tools::of_one_tool(given) {
+        format!("holds no {CONFIG}; found {name}, {what}")
     } else if holds_weights(given) {
         format!(
             "holds weights without {CONFIG}, which says what they are: it is in the same repository or folder that the \
              weights came from"
         )
+    } else if let Some((name, what)) = other_tools::in_folder(given) {
+        format!("holds no {CONFIG}; found {name}, {what}")
     } else {
         return None;
     };
@@ -150,6 +160,27 @@ mod tests {
                 "give DIR/c/checkpoint-10, the newest of its 2 checkpoints",
             ),
             (&[("w/model.safetensors", "")], "w", "holds weights without config.json"),
+            (
+                &[("l/config.json", "{}"), ("l/last.ckpt", "")],
+                "l/last.ckpt",
+                "DIR/l/last.ckpt: is a checkpoint, as Lightning writes it. If you trust it",
+            ),
+            (
+                &[("l/consolidated.00.pth", ""), ("l/params.json", "{}")],
+                "l",
+                "DIR/l: holds no config.json; found consolidated.00.pth, weights in Meta's format",
+            ),
+            (
+                &[("l/consolidated.safetensors", ""), ("l/params.json", "{}")],
+                "l",
+                "found consolidated.safetensors, weights in Mistral's format",
+            ),
+            (
+                &[("z/global_step9/mp_rank_00_model_states.pt", ""), ("z/latest", "")],
+                "z",
+                "found global_step9, a checkpoint of DeepSpeed ZeRO",
+            ),
+            (&[("o/model.onnx", "")], "o", "found model.onnx, an export for inference"),
         ] {
             let found = message(files, given).unwrap();
             assert!(found.contains(says), "{says}: {found}");

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::config::ModelConfig;
 
 /// The keys of `config.json` under which tools say how they quantised; the second is the name of compressed-tensors
-/// before 0.8.
-const KEYS: [&str; 2] = ["quantization_config", "compression_config"];
+/// before 0.8, the third that of MLX.
+const KEYS: [&str; 3] = ["quantization_config", "compression_config", "quantization"];
 /// The files in which older tools say the same, beside `config.json`, and the tools.
 const FILES: [(&str, &str); 3] = [
     ("quantize_config.json", "gptq"),
@@ -56,7 +56,10 @@ fn how(value: &Value) -> Option<String> {
             return bits.map(|(_, bits)| describe("bitsandbytes", Some(bits)));
         }
     }
-    let method = method.or(value["format"].as_str()).unwrap_or("by an unknown method");
+    // MLX names no method, and these two always.
+    let is_mlx = ["group_size", "bits"].into_iter().all(|key| value.get(key).is_some());
+    let unnamed = if is_mlx { "mlx" } else { "by an unknown method" };
+    let method = method.or(value["format"].as_str()).unwrap_or(unnamed);
     Some(describe(method, bits(value)))
 }
 
@@ -107,6 +110,7 @@ mod tests {
             (json!({"quant_method": "aqlm"}), Some("aqlm")),
             (json!({"format": "pack-quantized"}), Some("pack-quantized")),
             (json!({"group_size": 3}), Some("by an unknown method")),
+            (json!({"group_size": 64, "bits": 4}), Some("mlx, 4 bits")),
             (
                 json!({"load_in_8bit": false, "load_in_4bit": false, "quant_method": "bitsandbytes"}),
                 None,
@@ -123,6 +127,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = ModelConfig::from_value(json!({}), &dir.path().join("config.json")).unwrap();
         refuse(&config).unwrap();
+        let mlx = config.clone().with("quantization", json!({"group_size": 64, "bits": 8}));
+        let error = refuse(&mlx).unwrap_err().to_string();
+        assert!(
+            error.contains("key `quantization`: says that the model is quantised (mlx, 8"),
+            "{error}"
+        );
         std::fs::write(dir.path().join("quantize_config.json"), "{\"bits\": 4}").unwrap();
         let error = refuse(&config).unwrap_err().to_string();
         assert!(

@@ -87,6 +87,20 @@ fn heads_of_other_tasks_are_skipped_and_listed() {
     }
 }
 
+/// As Lightning names them: the model is an attribute of another module.
+#[test]
+fn a_module_around_the_model_is_told_with_the_way_out() {
+    let error = refusal("bert", |_, tensors| {
+        let inner = std::mem::take(tensors).into_iter();
+        *tensors = inner.map(|(name, data)| (format!("net.{name}"), data)).collect();
+        tensors.insert("criterion.weight".into(), zeros([2]));
+    });
+    assert_all(
+        &error,
+        &["is missing", "The file has it as `net.bert.", "k.removeprefix(\"net.\")"],
+    );
+}
+
 #[test]
 fn an_untied_decoder_without_a_language_model_head_says_so() {
     let (mut config, tensors) = read("gpt2");
@@ -196,6 +210,26 @@ fn a_head_for_answers_has_two_rows() {
     assert_all(&error, &["qa_outputs.bias", "is missing"]);
 }
 
+/// Those of transformers 5.23's classes; each fits the tensors of its checkpoint.
+#[test]
+fn a_size_that_the_config_lacks_is_that_of_its_class() {
+    let key = "max_position_embeddings";
+    for (name, limit) in [("llama", 2048), ("mistral", 131_072), ("qwen2", 32768), ("qwen3", 32768)]
+    {
+        let (mut config, tensors) = read(name);
+        config.as_object_mut().unwrap().remove(key).unwrap();
+        let loaded = build(config, tensors).unwrap();
+        assert_eq!(loaded.model.spec().max_positions, Some(limit), "{name}");
+        assert_eq!(peft_models::assumed_sizes(&loaded.config), [(key, limit)], "{name}");
+    }
+    // An mT5 has more layers than a T5.
+    let error = refusal("t5v11", |config, _| {
+        config["model_type"] = json!("mt5");
+        config.as_object_mut().unwrap().remove("num_layers").unwrap();
+    });
+    assert_all(&error, &["encoder.block.2.", "is missing", "num_layers 8"]);
+}
+
 #[test]
 fn a_roberta_counts_positions_from_its_padding_id_on() {
     let (config, tensors) = read("roberta-tok");
@@ -256,7 +290,7 @@ fn head_of_ones(loaded: &Loaded) -> TensorData {
 }
 
 #[test]
-fn a_t5_head_of_its_own_reads_unscaled_states_whatever_the_config_says() {
+fn a_t5_scales_the_states_of_its_head_unless_its_config_says_otherwise() {
     let (config, tensors) = read("t5");
     let tied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
     // A copy of the embedding is no head of its own.
@@ -276,11 +310,14 @@ fn a_t5_head_of_its_own_reads_unscaled_states_whatever_the_config_says() {
     own.insert("lm_head.weight".into(), TensorData::new(doubled, shape));
     let mut said_nothing = config;
     said_nothing.as_object_mut().unwrap().remove("scale_decoder_outputs");
-    assert_eq!(said_nothing["tie_word_embeddings"], json!(true));
-    let found = head_of_ones(&build(said_nothing, own).unwrap());
-    let h = 24f32;
-    for (found, tied) in found.iter::<f32>().zip(tied.iter::<f32>()) {
-        assert!((found - 2.0 * h.sqrt() * tied).abs() < 1e-4, "{found} {tied}");
+    // As transformers 5.23: a head of its own is used, whatever `tie_word_embeddings` says, and the key scales.
+    let unscaled = 24f32.sqrt();
+    for (ties, factor) in [(json!(true), 1.0), (json!(null), 1.0), (json!(false), unscaled)] {
+        said_nothing["tie_word_embeddings"] = ties;
+        let found = head_of_ones(&build(said_nothing.clone(), own.clone()).unwrap());
+        for (found, tied) in found.iter::<f32>().zip(tied.iter::<f32>()) {
+            assert!((found - 2.0 * factor * tied).abs() < 1e-4, "{factor}: {found} {tied}");
+        }
     }
 }
 

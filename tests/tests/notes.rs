@@ -17,6 +17,33 @@ fn refused(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
+/// transformers takes them from the class of the model, too.
+#[test]
+fn sizes_that_a_config_lacks_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ids.jsonl"), "{\"input_ids\": [5, 9, 3]}\n").unwrap();
+    copy_model("llama", &dir.path().join("model"));
+    let forward = || {
+        let line = "forward --model model --input ids.jsonl --output logits.safetensors";
+        let said = notes(peft(dir.path()).args(line.split_whitespace()));
+        (said, fs::read(dir.path().join("logits.safetensors")).unwrap())
+    };
+    let (whole, expected) = forward();
+    assert!(!whole.contains("lacks"), "{whole}");
+    let path = dir.path().join("model/config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config.as_object_mut().unwrap().remove("max_position_embeddings").unwrap();
+    fs::write(&path, config.to_string()).unwrap();
+    let (lacking, found) = forward();
+    let says = "note: model/config.json lacks sizes, which are taken from transformers' class: \
+                max_position_embeddings 2048";
+    assert!(lacking.contains(says), "{lacking}");
+    assert!(found == expected);
+    let info = succeed(peft(dir.path()).args(["info", "model"])).stdout;
+    let info = String::from_utf8(info).unwrap();
+    assert!(info.contains("max_position_embeddings 2048: the config lacks them"), "{info}");
+}
+
 #[test]
 fn an_adapter_that_names_another_base_model_is_told() {
     let dir = tempfile::tempdir().unwrap();

@@ -332,6 +332,22 @@ fn paths_of_a_config_start_where_its_first_line_says() {
         "note: sub/my.toml: ./tiny is in the folder of this file, and not in the working folder";
     assert!(message(&unmarked).contains(says), "{}", message(&unmarked));
     assert!(message(&unmarked).contains(first.trim_end()), "{}", message(&unmarked));
+    // A sweep has the same rule, in its tables too.
+    let sweep = |text: &str, out: &str| {
+        fs::write(at("sub/my.toml"), text).unwrap();
+        let mut command = peft(dir.path());
+        command.env("HF_HUB_OFFLINE", "1").args(["sweep", "sub/my.toml", "--out", out]);
+        command.output().unwrap()
+    };
+    let text = settings("./") + "[grid]\ntrain = [\"./rows.jsonl\"]\n";
+    let marked = sweep(&(first.to_string() + &text), "d");
+    assert!(marked.status.success(), "{}", message(&marked));
+    let mut runs = fs::read_dir(at("d")).unwrap().map(|entry| entry.unwrap().path());
+    let run = runs.find(|path| path.is_dir()).unwrap();
+    assert_eq!(adapter(&run)[2], adapter(&at("a"))[2]);
+    let unmarked = sweep(&text, "e");
+    assert_eq!(unmarked.status.code(), Some(1), "{}", message(&unmarked));
+    assert!(message(&unmarked).contains(says), "{}", message(&unmarked));
 }
 
 /// The settings of a run, of an ensemble or of an evaluation that were copied by half: whole lines are settings, too.
@@ -387,6 +403,47 @@ fn settings_that_were_cut_off_start_no_other_run() {
     let compared = succeed(peft(dir.path()).args(["compare", "whole"]));
     let said = String::from_utf8(compared.stdout.clone()).unwrap() + &message(&compared);
     assert!(said.contains("whole/run.toml: its end is cut off"), "{said}");
+}
+
+/// A run goes on with all of its settings, or not at all.
+#[test]
+fn a_run_whose_settings_were_cut_off_does_not_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    succeed(&mut train(&out, 2, &["--lr=0.25"]));
+    let file = out.join("run.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let before = adapter(&out);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.len() - 1;
+    assert!(lines[last].starts_with("# "), "{text}");
+    for count in 1..=last {
+        fs::write(&file, lines[..count].join("\n") + "\n").unwrap();
+        let output = resume(&out).output().unwrap();
+        let said = message(&output);
+        assert_eq!(output.status.code(), Some(1), "{count} lines: {said}");
+        assert!(
+            said.contains("run.toml: lacks its last line")
+                || said.contains("run.toml: was cut off"),
+            "{said}"
+        );
+        assert!(said.contains("--init-adapter "), "{said}");
+    }
+    // Within a number, which is another one then.
+    let cut = text.find("lr = 0.25").unwrap() + "lr = 0.2".len();
+    fs::write(&file, &text[..cut]).unwrap();
+    assert_eq!(resume(&out).output().unwrap().status.code(), Some(1));
+    assert_eq!(adapter(&out), before);
+    // The ways out that are told, and a cut behind all settings.
+    let sum = text.find(lines[last]).unwrap();
+    let own = [&lines[..1], &lines[2..last]].concat().join("\n") + "\n";
+    let begun = [4, lines[last].len() / 2].map(|end| text[..sum + end].to_string());
+    for whole in begun.into_iter().chain([text.clone(), own]) {
+        fs::write(&file, whole).unwrap();
+        succeed(&mut resume(&out));
+        assert_eq!(adapter(&out), before);
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
 }
 
 /// Files that a crash left empty, or cut off: what is refused can be put right as the message says.

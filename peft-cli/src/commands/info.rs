@@ -1,6 +1,7 @@
 //! `peft info`: what a model is, and whether it is supported; which devices there are.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -175,6 +176,7 @@ fn as_json(loaded: &Loaded, Inputs { tokenizer, text, chat }: &Inputs) -> Value 
         "text": { "supported": text.is_ok(), "reason": text.as_ref().map_or_else(Some, Option::as_ref) },
         "chat": { "supported": chat.is_ok(), "reason": chat.as_ref().err() },
         "skipped_tensors": loaded.report.skipped,
+        "assumed_sizes": peft_models::assumed_sizes(&loaded.config).into_iter().collect::<BTreeMap<_, _>>(),
         "fingerprint": loaded.report.fingerprint,
     })
 }
@@ -188,6 +190,7 @@ fn as_lines(
     let yes_or = |yes: bool, no: &str| if yes { "yes".to_string() } else { no.to_string() };
     let positions = spec.max_positions.map_or("no limit".into(), grouped);
     let classes = model.classifier().map_or("none".into(), |h| h.num_classes().to_string());
+    let assumed = base_model::assumed(loaded);
     let mut lines = vec![
         ("model", format!("{} ({})", spec.model_type, loaded.config.architectures())),
         ("supported", "yes".into()),
@@ -245,6 +248,9 @@ fn as_lines(
         }
     };
     lines.splice(3..3, attention);
+    if !assumed.is_empty() {
+        lines.push(("assumed sizes", format!("{assumed}: the config lacks them")));
+    }
     lines
 }
 

@@ -9,7 +9,7 @@ use peft_core::{
 
 use super::{
     error::HubError,
-    name::{RepoName, is_file_name},
+    name::{RepoName, is_file_name, is_path},
 };
 
 const WEIGHTS: &str = "model.safetensors";
@@ -198,8 +198,8 @@ pub fn shards_of(index: &Path) -> Result<BTreeSet<String>, HubError> {
         .ok_or_else(|| bad("key `weight_map`: is missing, or is not an object".into()))?;
     map.values()
         .map(|shard| {
-            let name = shard.as_str().filter(|name| is_file_name(name));
-            let expected = "expected the name of a file next to it, found";
+            let name = shard.as_str().filter(|name| is_path(name));
+            let expected = "expected the path of a file next to it or below, found";
             name.map(str::to_string)
                 .ok_or_else(|| bad(format!("key `weight_map`: {expected} {shard}")))
         })
@@ -275,7 +275,12 @@ mod tests {
         assert_eq!(held(true), Held::Missing("2.safetensors".into()));
         write("2.safetensors", "");
         assert_eq!((held(true), held(false)), (Held::Whole, Held::Unsure));
-        for bad in ["../x", "a/b", ".x", ""] {
+        write(SHARDED, r#"{"weight_map": {"a": "1.safetensors", "b": "parts/2.safetensors"}}"#);
+        assert_eq!(held(true), Held::Missing("parts/2.safetensors".into()));
+        fs::create_dir(dir.join("parts")).unwrap();
+        write("parts/2.safetensors", "");
+        assert_eq!(held(true), Held::Whole);
+        for bad in ["../x", "a/../b", "/a", "a//b", "a/", ".x", ""] {
             write(SHARDED, &format!(r#"{{"weight_map": {{"a": {bad:?}}}}}"#));
             let error = shards_of(&dir.join(SHARDED)).unwrap_err().to_string();
             assert!(error.contains("weight_map"), "{error}");

@@ -72,10 +72,15 @@ pub fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a commit, an ETag or a shard can be the name of a file in the cache.
+/// Whether a commit, an ETag or a part of a path can be the name of a file in the cache.
 pub fn is_file_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+/// Whether a shard can be a file in a folder of the cache or below it.
+pub fn is_path(path: &str) -> bool {
+    path.split('/').all(is_file_name)
 }
 
 /// A revision as one segment of a URL's path. [`is_revision`] allows no other character that needs escaping.

@@ -1,6 +1,6 @@
 //! TOML files of settings. The paths of `run.toml` start from its own folder: a run goes on wherever it is resumed from,
-//! and after its folder was moved together with what it reads. Those of other files start from the working folder, as
-//! paths in flags and in the file of a sweep do, unless their first line is that of `run.toml`.
+//! and after its folder was moved together with what it reads. Those of other files, be they for `--config` or for a sweep,
+//! start from the working folder, as paths in flags do, unless their first line is that of `run.toml`.
 //!
 //! What was given as an absolute path stays one. Names on the Hub, and `-`, are no paths. In `run.toml` a relative path
 //! begins with `.`, which no name on the Hub does.
@@ -47,21 +47,30 @@ fn parse(text: &str, path: &Path) -> Result<Settings> {
     if found.steps.is_some() && found.epochs.is_some() {
         return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
     }
+    Ok(match start_of(text, path, found.out.as_deref())? {
+        Some(start) => from_working_folder(found, &start),
+        None => found,
+    })
+}
+
+/// The folder from which the relative paths of a file of settings start: its own, if its first line says so. `None` for
+/// the working folder. `out` is that of the settings.
+///
+/// # Errors
+///
+/// [`Error::Read`] if the file's folder cannot be found.
+pub fn start_of(text: &str, path: &Path, out: Option<&Path>) -> Result<Option<PathBuf>> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let folder = folder.canonicalize().map_err(Error::read(path))?;
     let is_run = path.file_name().is_some_and(|name| name == RUN_FILE);
-    let start = match (starts_from_its_folder(text), &found.out) {
+    Ok(match (starts_from_its_folder(text), out) {
         (true, _) => Some(folder),
         // A run of an earlier version: its paths start from where it ran, and from there `out` led to this folder.
         (false, Some(out)) if is_run => before(&folder, out),
         _ => None,
-    };
-    Ok(match start {
-        Some(start) => from_working_folder(found, &start),
-        None => found,
     })
 }
 
@@ -76,10 +85,17 @@ pub fn load_config(path: &Path) -> Result<Settings> {
     let text = read::text(path)?;
     whole::refuse_cut(&text, path)?;
     let found = parse(&text, path)?;
-    let is_marked = starts_from_its_folder(&text);
-    if let Some(named) =
-        path.parent().and_then(|folder| elsewhere(&found, folder)).filter(|_| !is_marked)
-    {
+    note_elsewhere(&found, &text, path);
+    Ok(found)
+}
+
+/// Tells where one of the settings' paths leads to nothing from the working folder, from which it starts, and to something
+/// from the folder of the file.
+pub fn note_elsewhere(settings: &Settings, text: &str, path: &Path) {
+    if starts_from_its_folder(text) {
+        return;
+    }
+    if let Some(named) = path.parent().and_then(|folder| elsewhere(settings, folder)) {
         output::note(format!(
             "note: {}: {} is in the folder of this file, and not in the working folder, from which its paths start: with \
              the first line `{FROM_FILE}` they start from its own folder",
@@ -87,7 +103,6 @@ pub fn load_config(path: &Path) -> Result<Settings> {
             named.display()
         ));
     }
-    Ok(found)
 }
 
 /// A path that is read, and that is not in the working folder, but in `folder`.
@@ -144,7 +159,7 @@ pub fn to_run_file(settings: &Settings, folder: &Path) -> String {
 }
 
 /// Settings whose paths start from the folder `start`, with paths from the working folder.
-fn from_working_folder(mut settings: Settings, start: &Path) -> Settings {
+pub fn from_working_folder(mut settings: Settings, start: &Path) -> Settings {
     // A name has no dot, and nothing is where it would lead; what is in the working folder does not matter.
     let is_path = |model: &Path| {
         model.starts_with(".") || model.starts_with("..") || start.join(model).exists()

@@ -43,6 +43,13 @@ pub fn is_cut(text: &str) -> bool {
     is_begun || (text.lines().nth(1) == Some(WRITTEN) && !text.contains(SUM))
 }
 
+/// Whether settings may be missing in a text of the program that lacks its end. They are all there where the last line is
+/// begun: it is written behind them.
+pub fn lacks_settings(text: &str) -> bool {
+    let last = text.lines().skip(2).last();
+    is_cut(text) && last.is_none_or(|last| last.is_empty() || !SUM.starts_with(last))
+}
+
 /// Whether the text of a run's own file lacks its end: of an earlier version, it has another head. Those of ensembles and of
 /// `peft eval --out` had the first line before they had a sum.
 pub fn lacks_end(text: &str) -> bool {
@@ -136,6 +143,7 @@ mod tests {
             assert!(said.starts_with("run.toml: lacks its last line"), "{cut}: {said}");
             assert!(said.contains("it was cut off be"), "{cut}: {said}");
             assert!(says(&text[..cut]).is_some(), "{cut}");
+            assert_eq!(lacks_settings(&text[..cut]), cut <= end, "{cut}");
         }
         let said = refused(&text[..end], "a/b.toml").map(|error| error.to_string());
         let said = said.unwrap_or_default();
@@ -146,6 +154,7 @@ mod tests {
         for whole in [&text, &own, &earlier, "lr = 0.1\n", "# mine\nsteps = 2"] {
             assert!(refused(whole, "run.toml").is_none(), "{whole}");
         }
+        assert!(!lacks_settings(&text) && !lacks_settings(&own));
         assert!(refused("", "my.toml").is_none() && refused("", "ensemble.toml").is_some());
     }
 }

@@ -22,7 +22,7 @@
 //! lr = { log_uniform = [1e-3, 1e-1] }
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use peft_core::{Error, Result, formats::read};
 use toml::{Table, Value};
@@ -32,7 +32,11 @@ use super::{
     search::Search,
     values::{check_name, check_value, settings_of, values_of},
 };
-use crate::settings::{Settings, file::refuse_unknown, whole::refuse_cut};
+use crate::settings::{
+    Settings,
+    file::{self, refuse_unknown},
+    whole::refuse_cut,
+};
 
 /// Tables that stand beside the settings of all runs.
 const TABLES: [&str; 4] = ["runs", "grid", "search", "halving"];
@@ -50,6 +54,8 @@ pub struct SweepFile {
     pub(super) search: Option<Search>,
     /// Which runs are given up early.
     pub halving: Option<Halving>,
+    /// Where the relative paths in the tables start from, if not in the working folder; those of all runs start there.
+    pub(super) start: Option<PathBuf>,
 }
 
 impl SweepFile {
@@ -61,7 +67,19 @@ impl SweepFile {
     pub fn read(path: &Path) -> Result<Self> {
         let text = read::text(path)?;
         refuse_cut(&text, path)?;
-        Self::parse(&text, path)
+        let mut found = Self::parse(&text, path)?;
+        found.start = file::start_of(&text, path, found.all.out.as_deref())?;
+        found.all = found.placed(found.all.clone());
+        file::note_elsewhere(&found.all, &text, path);
+        Ok(found)
+    }
+
+    /// Settings of the file with paths from the working folder.
+    pub(super) fn placed(&self, settings: Settings) -> Settings {
+        match &self.start {
+            Some(start) => file::from_working_folder(settings, start),
+            None => settings,
+        }
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self> {
@@ -88,6 +106,7 @@ impl SweepFile {
             grid: grid.map_or(Ok(Vec::new()), of_grid).map_err(fault)?,
             search: search.map(Search::parse).transpose().map_err(fault)?,
             halving: halving.map(Halving::parse).transpose().map_err(fault)?,
+            start: None,
         };
         let searched: Vec<&str> = found.search.iter().flat_map(Search::names).collect();
         let named: Vec<&str> =

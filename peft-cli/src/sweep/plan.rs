@@ -81,7 +81,7 @@ impl Plan {
                 )));
             }
             let folder = out.join(&name);
-            let own = settings_of(&own).map_err(refuse)?;
+            let own = file.placed(settings_of(&own).map_err(refuse)?);
             let all = Settings { out: Some(folder.clone()), ..own.or(file.all.clone()) };
             let wrong = |error: Error| refuse(format!("{name}: {}", message::of_library(&error)));
             // A recipe or a task may give what the file does not.

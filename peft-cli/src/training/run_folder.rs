@@ -241,7 +241,7 @@ pub(crate) fn names_of_rows(settings: &Settings) -> Vec<(Vec<PathBuf>, &'static 
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`] if there is no run.
+/// [`CliError::Usage`] if there is no run; [`Error::File`] if its end is missing, and settings with it.
 pub fn settings_of(out: &Path) -> CliResult<Settings> {
     let path = out.join(RUN_FILE);
     if !path.exists() {
@@ -268,6 +268,11 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
             otherwise()
         );
         return Err(Error::file(&path, message).into());
+    }
+    // With defaults for what is missing it would go on as another run.
+    if whole::lacks_settings(&text) {
+        whole::refuse_cut(&text, &path)
+            .map_err(|error| damaged::with_way_out(error, || format!("or {}", otherwise())))?;
     }
     if let Some(says) = whole::says(&text) {
         note_changes(&path, says);

@@ -21,6 +21,7 @@ use crate::{
         Activation, AttentionNames, Heads, LayerNorm, LayerPass, Linear, MultiHeadAttention,
         StackPass,
     },
+    class_defaults::{layers, size},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -95,23 +96,21 @@ impl StackConfig {
             Side::Encoder => "encoder",
             Side::Decoder => "decoder",
         };
-        let size = |part: &str, default| {
-            Ok(config.optional_size(&format!("{name}_{part}"))?.unwrap_or(default))
-        };
-        let h = config.optional_size("d_model")?.unwrap_or(1024);
-        let n = size("attention_heads", 16)?;
+        let own = |part: &str| format!("{name}_{part}");
+        let h = size(config, "d_model")?;
+        let n = size(config, &own("attention_heads"))?;
         if h % n != 0 {
-            let key = format!("{name}_attention_heads");
-            return Err(config.error(&key, format!("{n} does not divide d_model = {h}")));
+            let message = format!("{n} does not divide d_model = {h}");
+            return Err(config.error(&own("attention_heads"), message));
         }
         Ok(Self {
             side,
             name,
             hidden_size: h,
-            inner_size: size("ffn_dim", 4096)?,
-            positions: config.optional_size("max_position_embeddings")?.unwrap_or(1024),
+            inner_size: size(config, &own("ffn_dim"))?,
+            positions: size(config, "max_position_embeddings")?,
             size: StackSize {
-                layers: size("layers", 12)?,
+                layers: layers(config, &own("layers"))?,
                 heads: Heads { query: n, key_value: n, size: h / n },
             },
             activation: Activation::from_config(config, "activation_function", "gelu")?,
@@ -130,7 +129,7 @@ pub fn load(
     let encoder = StackConfig::read(config, Side::Encoder)?;
     let decoder = StackConfig::read(config, Side::Decoder)?;
     let (h, positions) = (encoder.hidden_size, Some(encoder.positions));
-    let vocab = config.size("vocab_size")?;
+    let vocab = size(config, "vocab_size")?;
     let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
     let scaled = config.flag("scale_embedding", false)?;
     let bias = weights.take_optional("final_logits_bias", [1, vocab])?;
@@ -171,7 +170,7 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
     let stacks =
         [StackConfig::read(config, Side::Encoder)?, StackConfig::read(config, Side::Decoder)?];
     let [encoder, decoder] = &stacks;
-    let (h, vocab) = (encoder.hidden_size, config.size("vocab_size")?);
+    let (h, vocab) = (encoder.hidden_size, size(config, "vocab_size")?);
     let lm_head = lm_head_of(config)?;
     let mut parameters = Parameters::of_embedding([vocab, h]);
     for stack in &stacks {

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
+    class_defaults::{layers, size},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -182,13 +183,13 @@ impl BertConfig {
     fn read(config: &ModelConfig, variant: &Variant) -> Result<Self> {
         config.require("position_embedding_type", &json!("absolute"))?;
         config.require("is_decoder", &json!(false))?;
-        let h = config.size("hidden_size")?;
-        let inner = config.size("intermediate_size")?;
-        let vocab = config.size("vocab_size")?;
-        let positions = config.size("max_position_embeddings")?;
-        let segments = config.optional_size("type_vocab_size")?.unwrap_or(2);
-        let num_layers = config.size("num_hidden_layers")?;
-        let n = config.size("num_attention_heads")?;
+        let h = size(config, "hidden_size")?;
+        let inner = size(config, "intermediate_size")?;
+        let vocab = size(config, "vocab_size")?;
+        let positions = size(config, "max_position_embeddings")?;
+        let segments = size(config, "type_vocab_size")?;
+        let num_layers = layers(config, "num_hidden_layers")?;
+        let n = size(config, "num_attention_heads")?;
         if h % n != 0 {
             return Err(config.error("num_attention_heads", format!("{n} does not divide {h}")));
         }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
+    class_defaults::{layers, size},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -127,12 +128,12 @@ impl Gpt2Config {
     fn read(config: &ModelConfig) -> Result<Self> {
         // `reorder_and_upcast_attn` only changes the order of roundings.
         config.require("add_cross_attention", &json!(false))?;
-        let h = config.size("n_embd")?;
+        let h = size(config, "n_embd")?;
         let inner = config.optional_size("n_inner")?.unwrap_or(4 * h);
-        let vocab = config.size("vocab_size")?;
-        let positions = config.size("n_positions")?;
-        let num_layers = config.size("n_layer")?;
-        let n = config.size("n_head")?;
+        let vocab = size(config, "vocab_size")?;
+        let positions = size(config, "n_positions")?;
+        let num_layers = layers(config, "n_layer")?;
+        let n = size(config, "n_head")?;
         if h % n != 0 {
             return Err(config.error("n_head", format!("{n} does not divide n_embd = {h}")));
         }

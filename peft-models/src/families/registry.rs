@@ -4,6 +4,7 @@ use peft_core::{FrozenModel, Result};
 
 use super::{bart, bert, gpt2, llama, other_names, outline::Outline, roberta, t5};
 use crate::{
+    class_defaults,
     config::ModelConfig,
     options::LoadOptions,
     quantised,
@@ -128,7 +129,7 @@ pub fn load(
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     let (_, _, load, _) = family(config)?;
-    load(config, weights, options)
+    load(config, weights, options).map_err(|error| class_defaults::explained(error, config))
 }
 
 /// What the config says of the model's sizes, without its weights. A file without `model_type` is told from

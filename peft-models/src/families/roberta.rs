@@ -10,6 +10,7 @@ use super::{
     outline::Outline,
 };
 use crate::{
+    class_defaults::special_tokens,
     config::ModelConfig,
     options::LoadOptions,
     weights::{LoadReport, Weights},
@@ -31,7 +32,7 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
 
 fn variant(config: &ModelConfig) -> Result<Variant> {
     config.check_token_ids("pad_token_id")?;
-    let padding = config.token_ids("pad_token_id").first().map_or(1, |id| *id as usize);
+    let padding = special_tokens(config, "pad_token_id").first().map_or(1, |id| *id as usize);
     Ok(Variant {
         prefix: "roberta.",
         lm_head: "lm_head.",

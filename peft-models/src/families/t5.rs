@@ -7,7 +7,7 @@
 //! y   = x'' + W_2 f(RMS(x''))                 f = relu(W_1 x), or gelu(W_1 x) * W_3 x
 //! ```
 //!
-//! A tied head reads hidden states scaled by `H^-0.5`; a head of its own, as in T5 1.1, reads them unscaled.
+//! The head of T5 1.0 reads hidden states scaled by `H^-0.5`, that of T5 1.1 and mT5 reads them unscaled.
 
 use burn::tensor::{DType, Int, Tensor};
 use peft_core::{FrozenModel, HeadLayout, ModelSpec, Result, Side, StackInput, StackOutput};
@@ -23,6 +23,7 @@ use crate::{
         Activation, AttentionNames, Buckets, Heads, LayerPass, Linear, MultiHeadAttention,
         PassBias, RelativeBias, RmsNorm, StackPass,
     },
+    class_defaults::{layers, size},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -93,9 +94,9 @@ impl T5Config {
         config.require("is_encoder_decoder", &json!(true))?;
         let is_mt5 = config.model_type()? == "mt5";
         let default_forward = if is_mt5 { "gated-gelu" } else { "relu" };
-        let num_layers = config.optional_size("num_layers")?.unwrap_or(6);
+        let num_layers = layers(config, "num_layers")?;
         let decoder_layers = config.optional_size("num_decoder_layers")?.unwrap_or(num_layers);
-        let n = config.optional_size("num_heads")?.unwrap_or(8);
+        let n = size(config, "num_heads")?;
         let forward = config.text("feed_forward_proj", default_forward)?;
         let (gated, name) = match forward.split_once('-') {
             None => (false, forward),
@@ -108,15 +109,11 @@ impl T5Config {
         };
         let name = if (gated, name) == (true, "gelu") { "gelu_new" } else { name };
         Ok(Self {
-            hidden_size: config.optional_size("d_model")?.unwrap_or(512),
-            inner_size: config.optional_size("d_ff")?.unwrap_or(2048),
-            vocab_size: config.size("vocab_size")?,
+            hidden_size: size(config, "d_model")?,
+            inner_size: size(config, "d_ff")?,
+            vocab_size: size(config, "vocab_size")?,
             num_layers: [num_layers, decoder_layers],
-            heads: Heads {
-                query: n,
-                key_value: n,
-                size: config.optional_size("d_kv")?.unwrap_or(64),
-            },
+            heads: Heads { query: n, key_value: n, size: size(config, "d_kv")? },
             epsilon: config.number("layer_norm_epsilon", 1e-6)?,
             gated: config.flag("is_gated_act", gated)?,
             activation: Activation::from_config(config, "dense_act_fn", name)?,
@@ -177,8 +174,9 @@ pub fn load(
     let (h, vocab) = (read.hidden_size, read.vocab_size);
     let [encoder, decoder] = read.stacks();
     let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
-    // Untied configs of transformers 4 and models with a head of their own are T5 1.1, which does not scale.
-    let tied = own_head.is_none() && config.flag("tie_word_embeddings", true)?;
+    // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 ties by the weights, and takes
+    // the key for that alone.
+    let tied = config.flag("tie_word_embeddings", true)?;
     let scaled = !is_mt5 && config.flag("scale_decoder_outputs", tied)?;
     let model = T5 {
         spec: spec(config.model_type()?, [h, vocab], encoder, decoder, None, weights.dtype()),

@@ -3,7 +3,7 @@
 use peft_core::{ModelSpec, Result, formats::gguf::gguf_of};
 
 use super::{EndTokens, GenerateConfig, generation_config};
-use crate::{config::ModelConfig, load::Loaded};
+use crate::{class_defaults::special_tokens, config::ModelConfig, load::Loaded};
 
 impl GenerateConfig {
     /// Greedy generation of at most `max_new_tokens` tokens, with the special tokens of a model's folder.
@@ -65,11 +65,7 @@ const START: &str = "decoder_start_token_id";
 /// The token from which the decoder of an encoder-decoder is trained: `decoder_start_token_id` of `config.json`, or that
 /// of its class in transformers, if it has one.
 pub fn trained_start(config: &ModelConfig) -> Option<u32> {
-    let by_class = || {
-        let is_bart = config.model_type().is_ok_and(|name| name == "bart");
-        (is_bart && !config.is_null(START)).then_some(2)
-    };
-    config.token_ids(START).first().copied().or_else(by_class)
+    special_tokens(config, START).first().copied()
 }
 
 /// The ids of a key, which must be in the vocabulary.
@@ -98,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// What transformers 5.23 shifts labels with: BART's class has a default, T5 raises.
+    /// What transformers 5.23 shifts labels with: BART's and mT5's classes have a default, T5 raises.
     #[test]
     fn training_starts_as_the_config_or_its_class_says() {
         for (fields, expected) in [
@@ -110,6 +106,7 @@ mod tests {
             (json!({"model_type": "bart", "decoder_start_token_id": null}), None),
             (json!({"model_type": "t5", "decoder_start_token_id": 0}), Some(0)),
             (json!({"model_type": "t5", "bos_token_id": 3}), None),
+            (json!({"model_type": "mt5"}), Some(0)),
         ] {
             let config = ModelConfig::from_value(fields, Path::new("config.json")).unwrap();
             assert_eq!(trained_start(&config), expected, "{config:?}");

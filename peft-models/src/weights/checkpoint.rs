@@ -186,7 +186,27 @@ impl Weights {
     }
 
     fn missing(&self, name: &str, shape: &[usize]) -> Error {
-        Error::tensor(&self.path, name, format!("is missing, expected the shape {shape:?}"))
+        let message = format!("is missing, expected the shape {shape:?}");
+        let message = match self.around(name) {
+            Some((outer, stored)) => format!(
+                "{message}. The file has it as `{stored}`, in a module around the model: save the tensors without \
+                 `{outer}` in front of their names, in Python {{k.removeprefix(\"{outer}\"): v for k, v in state.items() if \
+                 k.startswith(\"{outer}\")}}"
+            ),
+            None => message,
+        };
+        Error::tensor(&self.path, name, message)
+    }
+
+    /// Where the file has a tensor in a module that holds the model, such as Lightning's: what stands in front of the names
+    /// of the model, and the tensor's name there.
+    fn around(&self, name: &str) -> Option<(String, String)> {
+        let end = format!(".{name}");
+        let stored = self.source.names().into_iter().find(|stored| stored.ends_with(&end))?;
+        let outer = stored.strip_suffix(name)?;
+        let inner = self.prefixes.iter().filter_map(|prefix| outer.strip_suffix(prefix));
+        let outer = inner.filter(|outer| !outer.is_empty()).next_back().unwrap_or(outer);
+        Some((outer.to_string(), stored))
     }
 
     fn check_shape(&self, spelling: &str, found: &[usize], expected: &[usize]) -> Result<()> {

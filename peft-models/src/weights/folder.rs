@@ -3,10 +3,12 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use peft_core::{Error, Result, formats::read};
+
+use super::other_tools;
 
 /// The files that may hold the tensors, or list those that do; the first that is there is used, as in transformers.
 const NAMES: [&str; 4] = [
@@ -71,19 +73,20 @@ fn shards(index: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
         .as_object()
         .filter(|map| !map.is_empty())
         .ok_or_else(|| Error::config(index, "weight_map", "is missing, empty or not an object"))?;
-    let mut files = BTreeMap::<&str, Vec<String>>::new();
+    let mut files = BTreeMap::<PathBuf, Vec<String>>::new();
     for (tensor, shard) in map {
-        let name = shard.as_str().filter(|name| !name.contains(['/', '\\']));
-        let name = name.ok_or_else(|| {
-            let message = format!("expected the name of a file in the same folder, found {shard}");
+        let path = shard.as_str().and_then(below).ok_or_else(|| {
+            let message = format!(
+                "expected the path of a file in or below the folder of the index, found {shard}"
+            );
             Error::config(index, format!("weight_map.{tensor}"), message)
         })?;
-        files.entry(name).or_default().push(tensor.clone());
+        files.entry(path).or_default().push(tensor.clone());
     }
     files
         .into_iter()
         .map(|(name, tensors)| {
-            let path = index.with_file_name(name);
+            let path = index.parent().unwrap_or(Path::new("")).join(name);
             match is_present(&path)? {
                 true => Ok((path, tensors)),
                 false => {
@@ -93,6 +96,20 @@ fn shards(index: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
             }
         })
         .collect()
+}
+
+/// The path that an index names, if it stays below the index's folder: transformers joins the two.
+fn below(name: &str) -> Option<PathBuf> {
+    let mut path = PathBuf::new();
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    // On Windows it separates, elsewhere it is a letter.
+    (!name.contains('\\') && !path.as_os_str().is_empty()).then_some(path)
 }
 
 /// What to do about a folder without weights.
@@ -109,7 +126,8 @@ fn none_in(dir: &Path) -> String {
     let weights = |name: &str| ends(name, &[".safetensors", ".bin"]);
     if let Some(part) = find(&|name| weights(name) && name.contains("-of-")) {
         return format!(
-            "{expected}. It has {part}, but not the index (`*.index.json`) that belongs to it"
+            "{expected}. It has {part}, but not the index (`*.index.json`) that belongs to it: fetch it from where the parts \
+             are from"
         );
     }
     if let Some(adapter) = find(&|name| weights(name) && name.starts_with("adapter_model.")) {
@@ -119,11 +137,10 @@ fn none_in(dir: &Path) -> String {
     if let Some(other) = named("model.").or_else(|| named("pytorch_model.")) {
         return format!("{expected}. To use {other}, copy it to the usual name");
     }
-    let foreign = [".gguf", ".h5", ".msgpack", ".ckpt", ".pth", ".pt", ".onnx", ".safetensors"];
-    if let Some(other) = find(&|name| ends(name, &foreign)) {
-        return format!("{expected}; found {other}");
+    match other_tools::in_folder(dir) {
+        Some((name, what)) => format!("{expected}; found {name}, {what}"),
+        None => expected.to_string(),
     }
-    expected.to_string()
 }
 
 #[cfg(test)]
@@ -173,20 +190,35 @@ mod tests {
     }
 
     #[test]
-    fn an_index_names_files_beside_it() {
+    fn an_index_names_files_beside_or_below_it() {
         let says = |map: &str| refusal(&[("pytorch_model.bin.index.json", map)]);
         for map in ["{}", "[]", "{\"weight_map\": {}}", "{\"weight_map\": 3}"] {
             assert!(says(map).contains("key `weight_map`: is missing, empty or"), "{map}");
         }
-        for file in ["../a.bin", "/a.bin", "b\\\\a.bin", "a/b.bin"] {
+        for file in
+            ["../a.bin", "/a.bin", "b\\\\a.bin", "a/../../b.bin", "a/../b.bin", "..", ".", ""]
+        {
             let map = format!("{{\"weight_map\": {{\"x\": \"{file}\"}}}}");
             assert!(
-                says(&map).contains("weight_map.x`: expected the name of a file in the same"),
-                "{file}"
+                says(&map).contains("weight_map.x`: expected the path of a file in or below"),
+                "{file}: {}",
+                says(&map)
             );
         }
-        assert!(says("{\"weight_map\": {\"x\": \"..\"}}").contains("is a folder or a device"));
         assert!(says("{\"weight_map\": {\"x\": \"a.bin\"}}").contains("a.bin: is missing"));
+        assert!(says("{\"weight_map\": {\"x\": \"a/b.bin\"}}").contains("a/b.bin: is missing"));
+
+        // One file, however it is spelled.
+        let map = r#"{"weight_map": {"x": "parts/1.bin", "y": "./parts//1.bin", "z": "2.bin"}}"#;
+        let dir = folder(&[("pytorch_model.bin.index.json", map), ("2.bin", "")]);
+        fs::create_dir(dir.path().join("parts")).unwrap();
+        fs::write(dir.path().join("parts/1.bin"), "").unwrap();
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = [
+            (dir.path().join("2.bin"), names(&["z"])),
+            (dir.path().join("parts/1.bin"), names(&["x", "y"])),
+        ];
+        assert_eq!(WeightFiles::of(dir.path()).unwrap().shards, expected);
     }
 
     #[test]
@@ -195,8 +227,8 @@ mod tests {
             ("model-00001-of-00002.safetensors", "but not the index"),
             ("adapter_model.safetensors", "it is an adapter"),
             ("model.fp16.safetensors", "copy it to the usual name"),
-            ("tf_model.h5", "found tf_model.h5"),
-            ("consolidated.00.pth", "found consolidated.00.pth"),
+            ("tf_model.h5", "found tf_model.h5, weights of TensorFlow. Convert them"),
+            ("consolidated.00.pth", "found consolidated.00.pth, weights in Meta's format"),
             ("README.md", "the index of their parts"),
         ] {
             let error = refusal(&[(file, "")]);

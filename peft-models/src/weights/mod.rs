@@ -8,6 +8,7 @@
 //! | `files` | the tensors of these files |
 //! | `shard` | one of them: safetensors, or what `torch.save` wrote |
 //! | `gguf_files` | a GGUF file, under transformers' names |
+//! | `other_tools` | weights that other tools wrote: what they are, and the way out |
 //! | `on_their_way` | how much of them a device was given and has not taken yet |
 //! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
@@ -29,6 +30,7 @@ mod mapped;
 mod matrix;
 mod narrow;
 mod on_their_way;
+pub(crate) mod other_tools;
 mod report;
 mod shard;
 mod source;

@@ -341,13 +341,31 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "config key missing",
+        name: "config key missing, and the size of its class is another",
         build: |dir| {
             model(dir, "llama");
             config(dir, "hidden_size", json!(null));
             train("")
         },
-        says: &["model/config.json: key `hidden_size`: is missing"],
+        says: &[
+            "model/model.safetensors: tensor `model.layers.0.self_attn.q_proj.weight`",
+            "model/config.json lacks sizes, for which those of transformers' class stand: hidden_size 4096",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "config key that is null",
+        build: |dir| {
+            model(dir, "llama");
+            edit(&dir.join("model/config.json"), |config| {
+                config["max_position_embeddings"] = json!(null);
+            });
+            train("")
+        },
+        says: &[
+            "model/config.json: key `max_position_embeddings`: is null: set it, or remove it for 2048, which \
+             transformers assumes then",
+        ],
         ..CASE
     },
     Case {

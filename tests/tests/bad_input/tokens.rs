@@ -63,7 +63,7 @@ pub const CASES: &[Case] = &[
         build: |dir| {
             model(dir, "t5");
             rows(dir, "{\"input_ids\": [3, 4], \"labels\": [-100, 3]}\n");
-            config(dir, "pad_token_id", json!(null));
+            edit(&dir.join("model/config.json"), |config| config["pad_token_id"] = json!(null));
             turn("")
         },
         says: &["model/config.json: key `pad_token_id`: is missing"],

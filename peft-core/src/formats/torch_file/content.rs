@@ -88,7 +88,7 @@ impl<'a> Parsed<'a> {
                 None => return Ok(tensors),
             }
         }
-        Err("it holds no dict of tensors, as `torch.save(model.state_dict(), ...)` writes it"
+        Err("it holds no dict of tensors: write one in Python, by torch.save(model.state_dict(), FILE)"
             .into())
     }
 

@@ -11,6 +11,7 @@
 //! | `pickle` | the program in it, read by a machine that knows tensors only |
 //! | `content` | what is read out of it |
 //! | `objects` | what it may name, and what it says of a tensor |
+//! | `foreign` | what a file holds that is no file of tensors, and how Python gets them out |
 //!
 //! Memory stays within a few times the file's size, whatever the file claims: before anything is
 //! allocated for a view, it is checked against the bytes of its storage, and the sum of all views
@@ -18,6 +19,7 @@
 
 mod archive;
 mod content;
+mod foreign;
 mod gather;
 mod legacy;
 mod objects;

@@ -12,6 +12,7 @@ use std::{collections::HashMap, ops::Range, rc::Rc};
 
 use super::{
     archive::Result,
+    foreign::way_out,
     objects::{Global, Storage, View, whole},
 };
 
@@ -63,7 +64,8 @@ impl<'a> Machine<'a> {
                 2 => {}
                 other => {
                     return Err(format!(
-                        "found a pickle of protocol {other}, expected 2, which torch.save writes by itself"
+                        "found a pickle of protocol {other}, expected 2, which torch.save writes by itself: write it again \
+                         in Python, without pickle_protocol"
                     ));
                 }
             },
@@ -287,7 +289,10 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self) -> Result<Global> {
-        Global::named(self.line()?, self.line()?)
+        let at = self.at - 1;
+        let (module, name) = (self.line()?, self.line()?);
+        Global::named(module, name)
+            .map_err(|refusal| format!("{refusal}. {}", way_out(self.pickle, module, at)))
     }
 
     /// `('storage', type, key, device, count)`; before 1.6 also `None`, or a view of 0.3 and before.

@@ -235,7 +235,70 @@ fn nothing_but_tensors_is_named() {
         assert!(error.contains("pickle opcode 0x"), "{error}");
     }
     let endless = Pickle::new().global(&"x".repeat(9999), "y").file(&[]);
-    assert!(read(&endless).unwrap_err().len() < 200);
+    assert!(read(&endless).unwrap_err().len() < 600);
+}
+
+/// What people have in place of a state dict.
+#[test]
+fn what_holds_other_objects_is_told_with_what_to_do() {
+    let tensors = |pickle: Pickle| {
+        pickle.text("state_dict").raw(b"}(").text("model.a").tensor(
+            "FloatStorage",
+            1,
+            0,
+            &[1],
+            &[1],
+        )
+    };
+    let settings = |pickle: Pickle| {
+        pickle.text("hyper_parameters").global("argparse", "Namespace").raw(b")\x81")
+    };
+    let whole = |module: &str, name: &str| Pickle::new().global(module, name).raw(b")\x81");
+    let lightning = || Pickle::new().raw(b"}(").text("pytorch-lightning_version").text("2.5.0");
+    for (pickle, says) in [
+        (
+            tensors(settings(lightning())).raw(b"uu"),
+            &[
+                "asks for \"argparse.Namespace\"",
+                "a checkpoint of Lightning",
+                "removeprefix(\"model.\")",
+            ][..],
+        ),
+        // The version may follow.
+        (
+            settings(Pickle::new().raw(b"}("))
+                .text("pytorch-lightning_version")
+                .text("2.5.0")
+                .raw(b"u"),
+            &["a checkpoint of Lightning"],
+        ),
+        (
+            whole("transformers.models.bert.modeling_bert", "BertModel"),
+            &[
+                "BertModel\"",
+                "a whole object",
+                "torch.load(FILE, weights_only=False).save_pretrained(",
+            ],
+        ),
+        (whole("torch.nn.modules.linear", "Linear"), &["a whole object", ".state_dict(), "]),
+        (
+            settings(Pickle::new().raw(b"}(")).raw(b"u"),
+            &[
+                "other objects beside tensors",
+                "state.get(\"state_dict\", state)",
+                "If you trust it",
+            ],
+        ),
+    ] {
+        let file = pickle.file(&numbers(1));
+        let error = state(&file, Path::new("m.bin"), false).unwrap_err().to_string();
+        assert!(error.starts_with("m.bin: its pickle asks for"), "{error}");
+        assert!(says.iter().all(|part| error.contains(part)), "{says:?}: {error}");
+    }
+    // Lightning's without other objects is read.
+    let plain = tensors(lightning()).raw(b"uu").file(&numbers(1));
+    let found = state(&plain, Path::new("m.bin"), false).unwrap();
+    assert!(found.keys().eq(["model.a"]));
 }
 
 #[test]

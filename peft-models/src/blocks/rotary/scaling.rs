@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 
 use peft_core::Result;
 
-use crate::config::ModelConfig;
+use crate::{class_defaults::size, config::ModelConfig};
 
 /// The base of configs without one.
 const BASE: f64 = 10_000.0;
@@ -100,9 +100,12 @@ pub fn read(config: &ModelConfig, pairs: usize) -> Result<(f64, Scaling)> {
     let number = |name: &str, default| positive(config, &key(name), default);
     // The context length of training before it was stretched, wherever the config has it.
     let context = || {
-        let limit = config.optional_size("max_position_embeddings")?.map(|limit| limit as f64);
-        let limit = number("original_max_position_embeddings", limit.or(Some(0.0)))?;
-        positive(config, "original_max_position_embeddings", Some(limit))
+        const ORIGINAL: &str = "original_max_position_embeddings";
+        let nested = key(ORIGINAL);
+        match [ORIGINAL, &nested].into_iter().find(|name| config.has(name)) {
+            Some(name) => positive(config, name, None),
+            None => Ok(size(config, "max_position_embeddings")? as f64),
+        }
     };
     let scaling = match config.text(&kind, "default")? {
         // `dynamic` changes the base for rows beyond the model's limit, which are refused.

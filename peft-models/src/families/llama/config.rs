@@ -11,6 +11,7 @@ use peft_core::Result;
 
 use crate::{
     blocks::{Activation, Heads},
+    class_defaults::{layers, size},
     config::ModelConfig,
 };
 
@@ -78,7 +79,7 @@ impl LlamaConfig {
     /// [`peft_core::Error::Config`] naming a key that is missing, of another kind, or not possible.
     pub fn read(config: &ModelConfig) -> Result<Self> {
         let member = Member::read(config)?;
-        let hidden_size = config.size("hidden_size")?;
+        let hidden_size = size(config, "hidden_size")?;
         let bias = || config.flag("attention_bias", false);
         let (input_bias, output_bias) = match member {
             Member::Mistral => (false, false),
@@ -87,9 +88,9 @@ impl LlamaConfig {
         };
         Ok(Self {
             hidden_size,
-            inner_size: config.size("intermediate_size")?,
-            vocab_size: config.size("vocab_size")?,
-            positions: config.size("max_position_embeddings")?,
+            inner_size: size(config, "intermediate_size")?,
+            vocab_size: size(config, "vocab_size")?,
+            positions: size(config, "max_position_embeddings")?,
             heads: heads(config, member, hidden_size)?,
             epsilon: config.number("rms_norm_eps", 1e-6)?,
             activation: Activation::from_config(config, "hidden_act", "silu")?,
@@ -97,23 +98,18 @@ impl LlamaConfig {
             output_bias,
             mlp_bias: member == Member::Llama && config.flag("mlp_bias", false)?,
             head_norms: member == Member::Qwen3,
-            windows: windows(config, member, config.layers("num_hidden_layers")?)?,
+            windows: windows(config, member, layers(config, "num_hidden_layers")?)?,
         })
     }
 }
 
 fn heads(config: &ModelConfig, member: Member, hidden_size: usize) -> Result<Heads> {
-    let n = config.size("num_attention_heads")?;
-    let missing = match member {
-        Member::Llama => n,
-        Member::Mistral => 8,
-        Member::Qwen2 | Member::Qwen3 => 32,
-    };
+    let n = size(config, "num_attention_heads")?;
     let key = "num_key_value_heads";
-    let k = match config.optional_size(key)? {
-        Some(k) => k,
-        None if config.is_null(key) => n,
-        None => missing,
+    // The class of Llama has no number of its own: its key/value heads are as many as its heads.
+    let k = match config.is_null(key) || member == Member::Llama && !config.has(key) {
+        true => n,
+        false => size(config, key)?,
     };
     if n % k != 0 {
         return Err(config.error(key, format!("{k} does not divide {n}")));
@@ -121,7 +117,7 @@ fn heads(config: &ModelConfig, member: Member, hidden_size: usize) -> Result<Hea
     let key = "head_dim";
     let d = match config.optional_size(key)? {
         Some(d) => d,
-        None if member == Member::Qwen3 && !config.is_null(key) => 128,
+        None if member == Member::Qwen3 && !config.is_null(key) => size(config, key)?,
         None if hidden_size.is_multiple_of(n) => hidden_size / n,
         None => {
             let message = format!("{n} does not divide {hidden_size}");
