@@ -7,6 +7,7 @@ mod late;
 mod processes;
 mod replicas;
 mod scaled;
+mod shapes;
 
 use std::{fs, path::Path};
 
