@@ -1,5 +1,5 @@
-//! On a device that tunes its kernels to shapes batches are padded to few lengths, and nothing but rounding changes: hidden
-//! states and gradients of every family and kind of virtual tokens, training, and generation.
+//! On a device that tunes its kernels to shapes batches are padded to few lengths and causal rows share a mask, and nothing
+//! but rounding changes: hidden states and gradients of every family and kind of virtual tokens, training, and generation.
 //!
 //! In f64, which no kernel of the CPU computes with: by Burn's own operations, as on a GPU.
 #![cfg(feature = "cpu")]

@@ -172,7 +172,8 @@ pub trait FrozenModel: Debug + Send + Sync {
     }
 
     /// Whether the device compiles and chooses its kernels by the sizes of what they multiply, as a GPU does. Batches are
-    /// then padded to few lengths ([`to_few_lengths`](super::length_multiple::to_few_lengths)). Default no.
+    /// then padded to few lengths ([`to_few_lengths`](super::length_multiple::to_few_lengths)), and causal rows that are
+    /// padded on the right share one mask, which is made there. Default no.
     fn tunes_to_shapes(&self) -> bool {
         false
     }
