@@ -66,6 +66,7 @@ mod run_folder;
 mod scores;
 mod selftest;
 mod semantics;
+mod shapes;
 mod shards;
 #[cfg(feature = "cpu")]
 mod sharing;

@@ -204,6 +204,25 @@ impl TokenBatch {
         self
     }
 
+    /// Pads the rows on their side to `len` columns; a decoder's rows stay as they are, and so do rows that are as long.
+    #[must_use]
+    pub fn padded_to(mut self, len: usize) -> Self {
+        let old = self.len();
+        if len <= old {
+            return self;
+        }
+        let in_front = if self.side == PaddingSide::Left { len - old } else { 0 };
+        let sizes = (self.rows(), old, len, in_front);
+        self.ids = widened(&self.ids, sizes, 0);
+        self.token_types = self.token_types.map(|types| widened(&types, sizes, 0));
+        let real = widened(&self.mask.real, sizes, false);
+        self.mask = Mask { rows: self.mask.rows, len, real };
+        for block in self.blocks.iter_mut().flatten() {
+            block.start += in_front;
+        }
+        self
+    }
+
     /// Selects a range of rows, with their padding unchanged.
     #[must_use]
     pub fn part(&self, rows: Range<usize>) -> Self {
@@ -318,6 +337,20 @@ impl TokenBatch {
     }
 }
 
+/// Rows of `old` values as rows of `len`, in which they begin behind the first `in_front`.
+fn widened<T: Copy>(
+    values: &[T],
+    (rows, old, len, in_front): (usize, usize, usize, usize),
+    padding: T,
+) -> Vec<T> {
+    let mut all = vec![padding; rows * len];
+    for row in 0..rows {
+        let start = row * len + in_front;
+        all[start..start + old].copy_from_slice(&values[row * old..(row + 1) * old]);
+    }
+    all
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -338,6 +371,38 @@ mod tests {
         assert_eq!((part.ids(), part.rows(), part.column(0, 0)), ([0, 0, 8].as_slice(), 1, 2));
         assert_eq!((part.sources(), right.sources()), (Some([1].as_slice()), None));
         assert_eq!(part.token_types(), Some([0, 0, 1].as_slice()));
+    }
+
+    #[test]
+    fn more_padding_moves_nothing_but_columns() {
+        let rows: [&[u32]; 2] = [&[5, 6, 7], &[8]];
+        for side in [PaddingSide::Right, PaddingSide::Left] {
+            let decoder = TokenBatch::new(&[&[1, 2], &[3]], side);
+            let types: [&[u32]; 2] = [&[1, 0, 1], &[1]];
+            let batch = TokenBatch::new(&rows, side)
+                .with_token_types(&types)
+                .with_sources(vec![2, 1])
+                .with_decoder(decoder.clone());
+            let padded = batch.clone().padded_to(5);
+            assert_eq!((padded.len(), padded.rows(), padded.num_tokens()), (5, 2, 4));
+            for (row, (ids, types)) in rows.iter().zip(types).enumerate() {
+                assert_eq!(padded.row_len(row), ids.len());
+                for at in 0..ids.len() {
+                    let place = row * 5 + padded.column(row, at);
+                    assert_eq!((padded.ids()[place], padded.mask().real[place]), (ids[at], true));
+                    assert_eq!(padded.token_types().unwrap()[place], types[at]);
+                }
+            }
+            assert_eq!((padded.sources(), padded.decoder()), (batch.sources(), Some(&decoder)));
+            assert_eq!(batch.clone().padded_to(2), batch);
+            let packed: [Vec<&[u32]>; 2] = [vec![&[5, 6], &[7]], vec![&[4]]];
+            let packed = TokenBatch::packed(&packed, side).padded_to(4);
+            for (index, ids) in [vec![5, 6], vec![7], vec![4]].into_iter().enumerate() {
+                let Block { row, start, len } = packed.example(index);
+                assert_eq!(packed.ids()[4 * row + start..][..len], ids);
+                assert!(packed.mask().row(row)[start..start + len].iter().all(|real| *real));
+            }
+        }
     }
 
     #[test]

@@ -171,6 +171,13 @@ pub trait FrozenModel: Debug + Send + Sync {
         false
     }
 
+    /// Whether the device compiles and chooses its kernels by the sizes of what they multiply, as a GPU does. Batches are
+    /// then padded to few lengths ([`to_few_lengths`](super::length_multiple::to_few_lengths)), and causal rows that are
+    /// padded on the right share one mask, which is made there. Default no.
+    fn tunes_to_shapes(&self) -> bool {
+        false
+    }
+
     /// Whether gradients pass through f16 on their way back, in which small ones become zero. Training then scales the loss
     /// (Micikevicius et al. 2018, arXiv 1710.03740). Default no.
     fn scales_loss(&self) -> bool {

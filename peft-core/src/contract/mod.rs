@@ -19,6 +19,7 @@
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
 //! | [`lanes`] | slices of a batch, computed side by side |
 //! | [`context_budget`] | whether rows fit beside the virtual tokens |
+//! | [`length_multiple`] | the few lengths of batches, where a device tunes its kernels to each |
 //! | [`method`](mod@method) | the method's side |
 //! | [`method_fields`], [`peft_type`] | how a method describes itself in an adapter's config |
 //! | [`head`] | the task head that is trained beside the virtual tokens |
@@ -40,6 +41,7 @@ pub mod init;
 pub mod lanes;
 pub mod layer_tape;
 pub mod layout;
+pub mod length_multiple;
 pub mod loss;
 pub mod method;
 pub mod method_fields;

@@ -1,7 +1,7 @@
 //! One pass through a stack of layers: embedded rows, their positions, and which keys each query
 //! sees.
 
-use std::ops::Range;
+use std::{ops::Range, sync::OnceLock};
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -55,9 +55,11 @@ pub struct StackInput {
     /// [`tokens`](Self::tokens).
     pub tape: Option<LayerTape>,
     visibility: Visibility,
+    /// Whether rows whose padding no token sees share one mask.
+    shares_mask: bool,
     /// Which keys are masked, `true` = hidden from the query: `[B or 1, 1, S, P + T + S]`; `None` if
-    /// none are.
-    masked: Option<Tensor<4, Bool>>,
+    /// none are. Made when a layer first asks.
+    masked: OnceLock<Option<Tensor<4, Bool>>>,
     device: Device,
 }
 
@@ -116,12 +118,25 @@ impl StackInput {
             read: None,
             probe: None,
             tape: None,
-            masked: visibility.masked(None, &device),
+            shares_mask: false,
+            masked: OnceLock::new(),
             embeddings,
             past,
             tokens,
             visibility,
             device,
+        }
+    }
+
+    /// Lets rows share one mask where they are causal and padded on the right alone, see [`Visibility::masked_alike`].
+    pub(crate) fn share_mask(&mut self) {
+        self.shares_mask = true;
+    }
+
+    fn masked(&self, window: Option<usize>) -> Option<Tensor<4, Bool>> {
+        match self.shares_mask {
+            true => self.visibility.masked_alike(window, &self.device),
+            false => self.visibility.masked(window, &self.device),
         }
     }
 
@@ -166,14 +181,15 @@ impl StackInput {
     /// layer with `columns` keys in all. `None` if all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
         // A layer without virtual tokens has only the rightmost columns.
-        self.masked.clone().map(|masked| rightmost(masked, columns))
+        let masked = self.masked.get_or_init(|| self.masked(None));
+        masked.clone().map(|masked| rightmost(masked, columns))
     }
 
     /// As [`hidden_keys`](Self::hidden_keys), but a query sees only keys less than `window`
     /// positions before it, virtual and cached tokens included. Computed anew in each call: call it
     /// once per pass.
     pub fn hidden_keys_in_window(&self, window: usize) -> Option<Tensor<4, Bool>> {
-        self.visibility.masked(Some(window), &self.device)
+        self.masked(Some(window))
     }
 
     /// Returns the distance of each key from each query, for models with a relative position bias.

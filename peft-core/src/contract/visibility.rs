@@ -246,6 +246,41 @@ impl Visibility {
         Some(Tensor::from_data(TensorData::new(masked, shape), device))
     }
 
+    /// As [`masked`](Self::masked), but where every row is causal and padded behind its tokens alone, one mask for all
+    /// rows, `[1, 1, S, columns]`, which is made on the device. No token sees what stands behind it, be it real or
+    /// padding; what is padding sees other padding, too.
+    pub(crate) fn masked_alike(
+        &self,
+        window: Option<usize>,
+        device: &Device,
+    ) -> Option<Tensor<4, Bool>> {
+        if self.queries <= 1 || !self.ends_in_padding_alone() {
+            return self.masked(window, device);
+        }
+        let shape = [1, 1, self.queries, self.columns];
+        // A key is hidden from the queries in front of it: where its column is more than P + T behind the query's row.
+        let before = self.before() as i64;
+        let later = Tensor::<4, Bool>::tril_mask(shape, before, device);
+        Some(match window.filter(|window| *window < self.columns) {
+            None => later,
+            // Between real entries, columns differ as positions do.
+            Some(window) => {
+                let first_seen = before + 1 - window as i64;
+                later.bool_or(Tensor::triu_mask(shape, first_seen, device))
+            }
+        })
+    }
+
+    /// Whether every row is causal, and what is not real stands behind all that is.
+    fn ends_in_padding_alone(&self) -> bool {
+        let ends = |real: &[bool]| {
+            let count = real.iter().take_while(|real| **real).count();
+            count >= self.before() && real[count..].iter().all(|real| !real)
+        };
+        let alone = self.first_seen.is_none() && self.behind.is_none() && !self.is_infix;
+        self.causal && alone && self.real.chunks(self.columns.max(1)).all(ends)
+    }
+
     /// The distances. Rows without gaps, whose padding is at the ends only, share those of the
     /// columns. Values at padding, and between the blocks of a packed row, are undefined.
     pub(crate) fn distances(&self) -> Distances {
@@ -388,6 +423,69 @@ mod tests {
             past.relative_bias = false;
             assert_eq!(rows(&past), 1);
         }
+    }
+
+    /// Whatever is padded, read before or windowed: what real entries see is the same, by one mask where padding is at the end.
+    #[test]
+    fn rows_that_end_in_padding_share_their_mask() {
+        let device = Device::flex();
+        let mut shared = 0;
+        for case in 0usize..600 {
+            let (p, t, read) = (case % 4, case / 4 % 5 + 1, case / 20 % 3);
+            let lens = [t, case / 60 % (t + 1)];
+            let side = if case % 7 == 0 { PaddingSide::Left } else { PaddingSide::Right };
+            let own = [vec![7; lens[0]], vec![7; lens[1]]];
+            let batch = TokenBatch::new(&[&own[0], &own[1]], side);
+            let read_mask = match case % 5 {
+                0 => Mask::full(2, read),
+                1 if read > 0 => {
+                    let second = (0..read).map(|at| at + 1 < read);
+                    Mask::new(2, read, vec![true; read].into_iter().chain(second).collect())
+                        .unwrap()
+                }
+                _ => nothing(),
+            };
+            let mut past = if p > 0 { prefix(p) } else { VirtualTokens::none() };
+            if case % 11 == 0 {
+                past.positions = PrefixPositions::Unshifted;
+            }
+            if case % 13 == 0 && p > 1 {
+                let mask = (0..p).map(|at| at > 0).collect();
+                past = past.with_mask(Mask::new(1, p, mask).unwrap()).unwrap();
+            }
+            let causal = case % 17 != 0;
+            let found = Visibility::new(&read_mask, batch.mask(), &past, causal);
+            let columns = found.columns();
+            for window in [None, Some(1), Some(2), Some(columns), Some(columns + 3)] {
+                let both = [found.masked(window, &device), found.masked_alike(window, &device)];
+                let of = |mask: &Option<Tensor<4, Bool>>| match mask {
+                    None => (1, vec![false; t * columns]),
+                    Some(mask) => {
+                        let [rows, _, queries, keys] = mask.dims();
+                        assert_eq!((queries, keys), (t, columns));
+                        (rows, mask.to_data().iter::<bool>().collect())
+                    }
+                };
+                let [(rows, each), (alike, one)] = both.each_ref().map(of);
+                let at = |rows: usize, row: usize| if rows == 1 { 0 } else { row };
+                for row in 0..2 {
+                    for query in (0..t).filter(|query| batch.mask().row(row)[*query]) {
+                        let of = |all: &[bool], rows| {
+                            let start = (at(rows, row) * t + query) * columns;
+                            all[start..start + columns].to_vec()
+                        };
+                        assert_eq!(of(&each, rows), of(&one, alike), "{case} {window:?}: {query}");
+                    }
+                }
+                shared += usize::from(rows == 2 && alike == 1);
+                // What it is made for: rows padded on the right behind whatever is real.
+                let plain = side == PaddingSide::Right && !(case % 13 == 0 && p > 1);
+                if causal && t > 1 && plain && read_mask.all() {
+                    assert_eq!(alike, 1, "{case} {window:?}");
+                }
+            }
+        }
+        assert!(shared > 500, "{shared}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
         lanes::side_by_side,
+        length_multiple::to_few_lengths,
         pooling::Pooling,
         virtual_tokens::VirtualTokens,
     },
@@ -115,6 +116,7 @@ impl<'a> RowReader<'a> {
                     Some(pooling) => token_batch(&chosen, padding).for_classifier(pooling),
                     None => token_batch(&chosen, padding),
                 };
+                let batch = to_few_lengths(batch, model, &virtual_tokens);
                 let hidden = match frozen {
                     Some(frozen) => {
                         frozen.forward(model, &chosen, &batch, &virtual_tokens, None)?

@@ -9,6 +9,7 @@ use crate::{
         head::Head,
         lanes::Lanes,
         layer_tape::LayerTape,
+        length_multiple::to_few_lengths,
         loss::{smoothed_cross_entropy_sum, weight_of_targets},
         task::Task,
         virtual_tokens::VirtualTokens,
@@ -106,6 +107,7 @@ pub(super) fn loss_of_rows(
         Task::SeqCls => batch.for_classifier(config.pooling),
         _ => batch,
     };
+    let batch = to_few_lengths(batch, model, virtual_tokens);
     let hidden = frozen.forward(model, examples, &batch, virtual_tokens, tape)?;
     let states = positions.states(model, &batch, &hidden, config.pooling)?;
     if !config.task.has_head() {

@@ -81,8 +81,8 @@ pub struct TrainConfig {
     pub epochs: Option<usize>,
     /// Rows per batch. Default [`DEFAULT_BATCH_SIZE`].
     pub batch_size: usize,
-    /// Maximum number of tokens per batch, padding included, instead of a number of rows. Default
-    /// none.
+    /// Maximum number of tokens per batch, padding to its longest row included, instead of a number of rows. What a GPU's
+    /// batches are [padded to](crate::contract::length_multiple) beyond that does not count. Default none.
     pub batch_tokens: Option<usize>,
     /// Whether several rows are laid one after another into a packed row: they do not see each other,
     /// and share the virtual tokens. A batch then has `batch_size` packed rows. For

@@ -1,6 +1,8 @@
 //! A tiny frozen model and a minimal method, for the tests in this folder.
 #![allow(clippy::unwrap_used)]
 
+use std::{collections::BTreeSet, sync::Mutex};
+
 use burn::{
     module::{Module, Param},
     tensor::{Bool, DType, Device, Int, Tensor, activation::softmax},
@@ -48,6 +50,10 @@ pub(super) struct TinyModel {
     value: Tensor<2>,
     /// Whether it says that its device is one that computes while the host goes on.
     pub(super) waits: bool,
+    /// Whether it says that its device tunes kernels to shapes.
+    pub(super) tunes: bool,
+    /// The lengths of the batches that it was given.
+    pub(super) lengths: Mutex<BTreeSet<usize>>,
     /// Whether its hidden states pass through f16, divided by so much, so that their gradients are there times as large.
     pub(super) half: Option<f64>,
 }
@@ -74,6 +80,8 @@ impl TinyModel {
             key: draw(H, K * D),
             value: draw(H, K * D),
             waits: false,
+            tunes: false,
+            lengths: Mutex::default(),
             half: None,
             spec: ModelSpec {
                 model_type: "tiny".into(),
@@ -144,12 +152,17 @@ impl FrozenModel for TinyModel {
         self.waits
     }
 
+    fn tunes_to_shapes(&self) -> bool {
+        self.tunes
+    }
+
     fn scales_loss(&self) -> bool {
         self.half.is_some()
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [b, t] = ids.dims();
+        self.lengths.lock().unwrap().insert(t);
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, H])
     }
 

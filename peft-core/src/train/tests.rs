@@ -11,6 +11,7 @@
 //! | `joint` | runs on several tasks |
 //! | `late` | steps that are read one step late |
 //! | `scaled` | gradients that pass through f16 |
+//! | `shapes` | lengths that a device's kernels are tuned to |
 //! | `replicas` | runs on several devices |
 //! | `processes` | runs of several processes |
 //! | `counted` | a model that counts how often it is asked, and fails if it is to |
@@ -27,6 +28,7 @@ mod replicas;
 mod resumed;
 mod scaled;
 mod scored;
+mod shapes;
 mod steps;
 
 use std::path::Path;

@@ -20,6 +20,10 @@ macro_rules! answers_of_fields {
             $crate::kernels::unavailable(&self.device()).is_some()
         }
 
+        fn tunes_to_shapes(&self) -> bool {
+            $crate::kernels::unavailable(&self.device()).is_some()
+        }
+
         fn scales_loss(&self) -> bool {
             self.word.scales_loss()
         }

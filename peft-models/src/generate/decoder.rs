@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{
     Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens,
-    contract::readback::Readback,
+    contract::{length_multiple::to_few_lengths, readback::Readback},
 };
 
 use crate::kernels;
@@ -32,6 +32,7 @@ impl<'a> Decoder<'a> {
         let input = TokenBatch::new(rows, PaddingSide::Left);
         // What is generated is the target.
         let input = input.with_sources(rows.iter().map(|row| row.len()).collect());
+        let input = to_few_lengths(input, model, virtual_tokens);
         let mut cache = model.begin(&input, virtual_tokens)?;
         let read = start.map_or(input.len(), |_| 1);
         // The last new token is never read.

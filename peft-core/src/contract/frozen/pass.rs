@@ -220,6 +220,9 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
         }
     };
     input.cross.clone_from(&cross);
+    if model.tunes_to_shapes() {
+        input.share_mask();
+    }
     if !keep_cache {
         input.tokens = None;
     }

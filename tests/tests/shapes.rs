@@ -1,0 +1,210 @@
+//! On a device that tunes its kernels to shapes batches are padded to few lengths and causal rows share a mask, and nothing
+//! but rounding changes: hidden states and gradients of every family and kind of virtual tokens, training, and generation.
+//!
+//! In f64, which no kernel of the CPU computes with: by Burn's own operations, as on a GPU.
+#![cfg(feature = "cpu")]
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_cli::selftest::{
+    measures::Run,
+    rows::task_of,
+    trainables::{Method, with_trainable},
+};
+use peft_core::{
+    FrozenModel, HeadLayout, ModelSpec, PaddingSide, Pooling, Result, Side, Site, StackInput,
+    StackOutput, Task, VirtualTokens,
+    contract::{
+        length_multiple::{LENGTH_MULTIPLE, to_few_lengths},
+        rng,
+    },
+    evaluate::Positions,
+    optim::{OptimizerConfig, Sgd},
+    train::TrainConfig,
+};
+use peft_models::{
+    LoadOptions,
+    generate::{Beams, GenerateConfig, log_likelihoods},
+};
+use peft_tests::{
+    Family, Shape,
+    leaves::Leaves,
+    passes::{KINDS, P, batch, families},
+    random_model_with,
+    virtual_tokens::{random_prefix, random_prompt},
+};
+
+use crate::{comparison::difference, generation::sequences, lanes::losses_and_norms};
+
+/// More positions than a multiple.
+const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 28 };
+/// The longest row that three virtual tokens leave room for, two new tokens included.
+const LONGEST: usize = 24;
+
+fn model(family: Family, shape: Shape) -> Arc<dyn FrozenModel> {
+    let options = LoadOptions::default();
+    random_model_with(family, shape, 3, &Device::flex(), DType::F64, options).model
+}
+
+/// A model that says its device tunes kernels to shapes, and remembers how long batches were.
+#[derive(Debug)]
+struct Tuned {
+    model: Arc<dyn FrozenModel>,
+    lengths: Mutex<BTreeSet<usize>>,
+}
+
+impl Tuned {
+    fn new(model: &Arc<dyn FrozenModel>) -> Self {
+        Self { model: model.clone(), lengths: Mutex::default() }
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        self.lengths.lock().unwrap().iter().copied().collect()
+    }
+}
+
+impl FrozenModel for Tuned {
+    fn spec(&self) -> &ModelSpec {
+        self.model.spec()
+    }
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.lengths.lock().unwrap().insert(ids.dims()[1]);
+        self.model.embed(ids)
+    }
+    fn layers(&self, input: StackInput) -> Result<StackOutput> {
+        self.model.layers(input)
+    }
+    fn uncounted_token(&self) -> Option<u32> {
+        self.model.uncounted_token()
+    }
+    fn has_lm_head(&self) -> bool {
+        self.model.has_lm_head()
+    }
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        self.model.lm_logits(hidden)
+    }
+    fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.model.pool(hidden)
+    }
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        self.model.head_layout(task)
+    }
+    fn tunes_to_shapes(&self) -> bool {
+        true
+    }
+}
+
+/// The hidden states of all real tokens, and of each row, and the gradient of every leaf.
+#[test]
+fn hidden_states_and_gradients_are_the_same() {
+    for family in families() {
+        let plain = model(family, SHAPE);
+        for (kind, side) in KINDS
+            .into_iter()
+            .flat_map(|kind| [PaddingSide::Right, PaddingSide::Left].map(|side| (kind, side)))
+        {
+            let pass = |model: &dyn FrozenModel| -> Vec<TensorData> {
+                let mut leaves = Leaves::new(Device::flex().autodiff(), DType::F64);
+                let virtual_tokens = leaves.virtual_tokens(model, kind, P);
+                let batch = to_few_lengths(batch(model, side), model, &virtual_tokens);
+                let hidden = model.forward(&batch, &virtual_tokens).unwrap();
+                let states = |positions: Positions| {
+                    positions.states(model, &batch, &hidden, Pooling::First).unwrap()
+                };
+                let mut found = states(Positions::all_tokens(&batch));
+                if !has_two_sides(family) {
+                    found = Tensor::cat(vec![found, states(Positions::all_rows(&batch))], 0);
+                }
+                let loss = (found.clone() * found.clone().add_scalar(1.0).square()).sum();
+                let gradients = leaves.gradients(&loss.backward());
+                [vec![found.inner().into_data()], gradients].concat()
+            };
+            let tuned = Tuned::new(&plain);
+            let (expected, found) = (pass(plain.as_ref()), pass(&tuned));
+            assert_eq!(tuned.lengths(), [LENGTH_MULTIPLE], "{family:?} {kind:?}");
+            assert_eq!(found.len(), expected.len());
+            for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let off = difference(found, expected);
+                assert!(off < 1e-9, "{family:?} {kind:?} {side:?}: {at} differs by {off:e}");
+            }
+        }
+    }
+}
+
+fn has_two_sides(family: Family) -> bool {
+    Family::ENCODER_DECODER.contains(&family)
+}
+
+#[test]
+fn training_is_the_same() {
+    for family in families() {
+        let plain = model(family, peft_cli::selftest::rows::SHAPE);
+        for method in Method::ALL {
+            let config = TrainConfig {
+                steps: Some(3),
+                batch_size: 2,
+                lr: 0.01,
+                optimizer: OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 0.0 }),
+                ..TrainConfig::new(task_of(family))
+            };
+            let visit = Run { family, config };
+            let run = |model: &dyn FrozenModel| {
+                losses_and_norms(&with_trainable(method, family, model, 3, &visit).unwrap())
+            };
+            let tuned = Tuned::new(&plain);
+            let (expected, found) = (run(plain.as_ref()), run(&tuned));
+            assert!(tuned.lengths().iter().all(|length| length % LENGTH_MULTIPLE == 0));
+            assert_eq!((found.len(), expected.len()), (6, 6));
+            for (found, expected) in found.iter().zip(&expected) {
+                let off = (found - expected).abs();
+                assert!(off < 1e-6 * expected.abs(), "{family:?} {method:?}: {found} {expected}");
+            }
+        }
+    }
+}
+
+/// Rows of a prompt are read once, padded; new tokens follow one by one.
+#[test]
+fn generated_texts_are_the_same() {
+    let long: Vec<u32> = (0..LONGEST as u32).map(|at| (at * at + 3) % 23).collect();
+    let rows: [&[u32]; 4] = [&[5, 11, 2, 20, 7], &[12], &long, &[3, 3, 8]];
+    let generates = Family::CAUSAL.into_iter().chain(Family::ENCODER_DECODER);
+    for family in generates {
+        let plain = model(family, SHAPE);
+        let sites: Vec<Site> = plain.spec().sites.iter().map(|site| site.site).collect();
+        let mut stream = rng::stream(5, 0, "shapes");
+        let device = Device::flex();
+        for virtual_tokens in [
+            VirtualTokens::none(),
+            random_prompt(plain.as_ref(), [1, P], &mut stream, &device),
+            random_prefix(plain.as_ref(), &sites, false, [rows.len(), P], &mut stream, &device),
+        ] {
+            let start = has_two_sides(family).then_some(1);
+            let greedy = GenerateConfig::new(2).with_decoder_start(start).with_batch_size(2);
+            let tuned = Tuned::new(&plain);
+            for config in [greedy.clone(), greedy.clone().with_beams(Beams::new(3))] {
+                let of =
+                    |model: &dyn FrozenModel| sequences(model, &rows, &virtual_tokens, &config);
+                assert_eq!(of(&tuned), of(plain.as_ref()), "{family:?}");
+            }
+            let answers = [vec![3, 1], vec![8]];
+            let of = |model: &dyn FrozenModel| {
+                log_likelihoods(model, &rows, &answers, &virtual_tokens, &greedy).unwrap().concat()
+            };
+            for (found, expected) in of(&tuned).into_iter().zip(of(plain.as_ref())) {
+                assert!((found - expected).abs() < 1e-4, "{family:?}: {found}, not {expected}");
+            }
+            // Single tokens, rows of prompts, and the one that is as long as the positions that are left.
+            let most = plain.spec().positions(Side::Encoder);
+            let most = most.map_or(32, |most| most - virtual_tokens.len());
+            assert_eq!(tuned.lengths(), [1, 16, most.min(32)], "{family:?}");
+        }
+    }
+}
