@@ -3,7 +3,11 @@
 use burn::tensor::{DType, Device};
 use peft_core::{Error, Result};
 
-use crate::{compute::Compute, kernels, weights::WeightFormat};
+use crate::{
+    compute::Compute,
+    kernels,
+    weights::{self, WeightFormat},
+};
 
 /// How a model is loaded, and how it then computes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +18,8 @@ pub struct LoadOptions {
     /// the rounding of sums if the layers of a decoder read an encoder. On the CPU (flex) any backward pass does it, on
     /// other devices one that goes through a [`LayerTape`](peft_core::LayerTape), as training does.
     pub recompute: bool,
-    /// How the large matrices are kept in memory. Formats of fewer bits are for the CPU (flex) only, too.
+    /// How the large matrices are kept in memory. On other devices than the CPU (flex), those of fewer bits than products are
+    /// in eight, which are widened for each product and again for its gradient.
     pub weights: WeightFormat,
     /// In which type it multiplies with them, for models in f32; other devices also keep them in it.
     pub compute: Compute,
@@ -40,16 +45,26 @@ impl LoadOptions {
             );
             return Err(Error::setting("base_weights", message));
         }
-        let Some(reason) = kernels::unavailable(device) else { return Ok(()) };
-        if self.weights.is_rounded() && !self.compute.is_rounded() {
-            let message = format!(
-                "found {}, which only the CPU backend, flex, supports; {reason}; set `dtype` to bf16 or f16 to keep matrices in \
-                 2 bytes per parameter",
-                self.weights
-            );
-            return Err(Error::setting("base_weights", message));
+        match kernels::unavailable(device) {
+            Some(reason) => self.check_without_kernels(&reason, weights::keeps_none(device)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Refuses formats of fewer bits than products have on a device that has no kernels for that `reason`, but not eight bits
+    /// if products keep no wide copy of them.
+    fn check_without_kernels(&self, reason: &str, keeps_none: bool) -> Result<()> {
+        let is_there = self.weights == WeightFormat::Int8 && keeps_none;
+        if !self.weights.is_rounded() || self.compute.is_rounded() || is_there {
+            return Ok(());
+        }
+        let smaller = if keeps_none { ", or this to int8 for 1 byte" } else { "" };
+        let message = format!(
+            "found {}, which only the CPU backend, flex, supports; {reason}; set `dtype` to bf16 or f16 to keep matrices in 2 \
+             bytes per parameter{smaller}",
+            self.weights
+        );
+        Err(Error::setting("base_weights", message))
     }
 
     /// The type of 16 bits that large matrices are kept in, because products are in it; `None` if they are kept in
@@ -111,6 +126,25 @@ mod tests {
         let error = options.check(&Device::default(), DType::F64).unwrap_err().to_string();
         assert!(error.contains("dtype") && error.contains("this one is in F64"), "{error}");
         assert!(error.contains("found f16") && error.contains("expected f32"), "{error}");
+    }
+
+    #[test]
+    fn eight_bits_need_no_kernels_where_no_wide_copy_is_kept() {
+        let checked = |weights, compute, keeps_none| {
+            let options = LoadOptions { weights, compute, ..LoadOptions::default() };
+            let refused = options.check_without_kernels("the model is on a GPU", keeps_none);
+            refused.map_err(|error| error.to_string())
+        };
+        assert_eq!(checked(WeightFormat::Int8, Compute::F32, true), Ok(()));
+        let without = checked(WeightFormat::Int8, Compute::F32, false).unwrap_err();
+        assert!(without.contains("found int8") && without.ends_with("per parameter"), "{without}");
+        let bf16 = checked(WeightFormat::Bf16, Compute::F32, true).unwrap_err();
+        assert!(bf16.contains("is on a GPU; set `dtype` to bf16"), "{bf16}");
+        assert!(bf16.ends_with("or this to int8 for 1 byte"), "{bf16}");
+        for keeps_none in [false, true] {
+            assert_eq!(checked(WeightFormat::Bf16, Compute::Bf16, keeps_none), Ok(()));
+            assert_eq!(checked(WeightFormat::F32, Compute::F32, keeps_none), Ok(()));
+        }
     }
 
     #[test]

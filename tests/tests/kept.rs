@@ -1,5 +1,5 @@
-//! What a pass keeps for its gradients, against the estimate of `peft_models::cost`. A test binary of its own, because its
-//! allocator counts.
+//! What a pass keeps for its gradients, against the estimate of `peft_models::cost`, and without wide copies of matrices in
+//! eight bits. A test binary of its own, because its allocator counts.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "fuzz/counter.rs"]
@@ -7,10 +7,10 @@ mod counter;
 
 use std::{env, process::Command};
 
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, Tensor};
 use peft_core::{LayerTape, PaddingSide, TokenBatch};
 use peft_models::{
-    Compute, LoadOptions, Loaded,
+    Compute, LoadOptions, Loaded, WeightFormat,
     cost::{Batch, Executor, StepSize},
     kernels, outline_of,
 };
@@ -35,25 +35,42 @@ struct Case {
     /// Whether the kernels compute it, or Burn's own operations, as on a GPU.
     by_kernels: bool,
     recompute: bool,
+    weights: WeightFormat,
+}
+
+/// Bytes of a pass.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    /// What is allocated when the loss is there and the backward pass begins.
+    kept: f64,
+    /// The most that is allocated until its end.
+    peak: f64,
 }
 
 impl Case {
     fn all() -> impl Iterator<Item = Self> {
         let families = [Family::Gpt2, Family::Llama].into_iter();
         families.flat_map(|family| {
-            let of = move |by_kernels, recompute| Self { family, by_kernels, recompute };
+            let weights = WeightFormat::F32;
+            let of = move |by_kernels, recompute| Self { family, by_kernels, recompute, weights };
             [of(true, false), of(true, true), of(false, false), of(false, true)]
         })
     }
 
+    /// As on a GPU, with matrices in this format.
+    fn general(weights: WeightFormat) -> impl Iterator<Item = Self> {
+        let of = move |case| Self { weights, ..case };
+        Self::all().filter(|case| !case.by_kernels).map(of)
+    }
+
     fn model(self) -> Loaded {
         kernels::set_enabled(self.by_kernels);
-        let options = LoadOptions { recompute: self.recompute, ..LoadOptions::default() };
+        let Self { recompute, weights, .. } = self;
+        let options = LoadOptions { recompute, weights, ..LoadOptions::default() };
         random_model_with(self.family, SHAPE, 3, &Device::flex(), DType::F32, options)
     }
 
-    /// The bytes that are allocated when the loss is there and the backward pass begins.
-    fn measured(self) -> usize {
+    fn measured(self) -> Measured {
         let loaded = self.model();
         let model = loaded.model.as_ref();
         let batch = TokenBatch::new(&[&ROW], PaddingSide::Right);
@@ -63,7 +80,7 @@ impl Case {
         let mut leaves = Leaves::new(Device::flex().autodiff(), DType::F32);
         let prompt = leaves.virtual_tokens(model, Kind::Prompt(1), P);
         let tape = LayerTape::default();
-        let (_held, [_, bytes]) = counter::memory_of(|| {
+        let ((made, read, hidden), [forward, kept]) = counter::memory_of(|| {
             // As training does: prefilled once, and what is read of it has a graph of its own.
             let made = model.prefill(&prompt).unwrap();
             let read = made.leaves();
@@ -73,20 +90,33 @@ impl Case {
             };
             (made, read, hidden.unwrap())
         });
-        assert_eq!(tape.is_empty(), self.by_kernels || !self.recompute);
-        bytes
+        let is_taped = !tape.is_empty();
+        assert_eq!(is_taped, !self.by_kernels && self.recompute);
+        let (_held, [backward, _]) = counter::memory_of(|| {
+            let loss = hidden.tokens.square().sum();
+            let mut all = if is_taped { tape.backward(&loss) } else { vec![loss.backward()] };
+            let of_tokens = all.iter_mut().map(|own| read.clone().take_gradients(own));
+            let sums = of_tokens.reduce(|sums, own| sums.into_iter().zip(own).map(added).collect());
+            made.dot(sums.unwrap()).map(|dot| leaves.gradients(&dot.backward())).unwrap()
+        });
+        let [forward, kept, backward] = [forward, kept, backward].map(|bytes| bytes as f64);
+        Measured { kept, peak: forward.max(kept + backward) }
     }
 
     /// As [`measured`](Self::measured), in a process of its own: Burn keeps what no backward pass has consumed.
-    fn measured_apart(self) -> f64 {
+    fn measured_apart(self) -> Measured {
         let output = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "what_is_kept_is_what_is_expected", "--nocapture"])
+            .args(["--exact", "one_pass_is_measured", "--nocapture"])
             .env(CASE, format!("{self:?}"))
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        let bytes = said.lines().find_map(|line| line.strip_prefix("kept ")?.parse().ok());
-        bytes.unwrap_or_else(|| panic!("{self:?}: {output:?}"))
+        let numbers = |line: &str| {
+            let (kept, peak) = line.strip_prefix("kept ")?.split_once(" peak ")?;
+            Some(Measured { kept: kept.parse().ok()?, peak: peak.parse().ok()? })
+        };
+        let found = said.lines().find_map(numbers);
+        found.unwrap_or_else(|| panic!("{self:?}: {output:?}"))
     }
 
     fn expected(self) -> f64 {
@@ -120,18 +150,51 @@ impl Case {
     }
 }
 
+fn added((sum, own): (Option<Tensor<1>>, Option<Tensor<1>>)) -> Option<Tensor<1>> {
+    match (sum, own) {
+        (Some(sum), Some(own)) => Some(sum + own),
+        (sum, own) => sum.or(own),
+    }
+}
+
+/// In the process of a case; otherwise nothing.
+#[test]
+fn one_pass_is_measured() {
+    let Ok(asked) = env::var(CASE) else { return };
+    let all = Case::all().chain(Case::general(WeightFormat::Int8));
+    let case =
+        all.chain(Case::general(WeightFormat::Bf16)).find(|case| format!("{case:?}") == asked);
+    let Measured { kept, peak } = case.unwrap().measured();
+    println!("\nkept {kept} peak {peak}");
+}
+
+/// Without kernels, as on a GPU, products widen matrices of fewer bits: one at a time, and again for the gradient, whether
+/// layers are computed again or not. A prompt is prefilled in a graph of its own, through all layers.
+#[test]
+fn no_wide_matrix_is_kept() {
+    for weights in [WeightFormat::Int8, WeightFormat::Bf16] {
+        for (wide, narrow) in Case::general(WeightFormat::F32).zip(Case::general(weights)) {
+            let parameters = wide.model().report.num_parameters;
+            let of_layer = (4 * parameters / SHAPE.layers) as f64;
+            let [wide, own] = [wide, narrow].map(Case::measured_apart);
+            println!(
+                "{narrow:?}: {own:?}, in f32 {wide:?}; a layer in f32 has {of_layer:.0} bytes"
+            );
+            // All layers would be twelve times as much.
+            assert!(own.kept - wide.kept < 0.5 * of_layer, "{narrow:?}: {own:?} {wide:?}");
+            assert!(own.peak - wide.peak < 2.0 * of_layer, "{narrow:?}: {own:?} {wide:?}");
+        }
+    }
+}
+
 /// A decoder's prompt is prefilled with a graph, whether layers are computed again or not, so that `--recompute` saves what
 /// the rows keep and no more. How large a number is to its estimate differs by what lies between tensors, but not by that.
 #[test]
 fn what_is_kept_is_what_is_expected() {
-    if let Ok(asked) = env::var(CASE) {
-        let case = Case::all().find(|case| format!("{case:?}") == asked).unwrap();
-        println!("\nkept {}", case.measured());
-        return;
-    }
     let cases: Vec<Case> = Case::all().collect();
     for pair in cases.chunks(2) {
-        let [plain, less] = [pair[0], pair[1]].map(|case| (case.measured_apart(), case.expected()));
+        let both = |case: Case| (case.measured_apart().kept, case.expected());
+        let [plain, less] = [pair[0], pair[1]].map(both);
         println!("{:?}: kept and expected {plain:?}, recomputed {less:?}", pair[0]);
         for (measured, expected) in [plain, less] {
             let part = expected / measured;

@@ -323,6 +323,26 @@ fn matrices_may_be_kept_in_the_type_of_products() {
     assert_eq!(planned(&model, &both)["step"], planned(&model, &flags)["step"]);
 }
 
+/// On a GPU, too: a byte for each number of a matrix, a scale for each of its rows, and one matrix at a time in f32.
+#[test]
+fn matrices_in_eight_bits_take_a_quarter_and_one_in_f32() {
+    let dir = tempfile::tempdir().unwrap();
+    let llama = config_alone(dir.path(), "llama", &llama_70b());
+    let flags = ["--method=ptv2", "--task=causal-lm", "--tokens-per-row=16"];
+    let of_part = |found: &Value, name: &str| {
+        let parts = found["step"]["memory"].as_array().unwrap();
+        parts.iter().find(|own| own["part"] == name).map(|own| own["bytes"].as_u64().unwrap())
+    };
+    let exact = planned(&llama, &flags);
+    let int8 = planned(&llama, &[&flags[..], &["--base-weights=int8"]].concat());
+    let [wide, narrow] = [&exact, &int8].map(|found| of_part(found, "frozen weights").unwrap());
+    let share = narrow as f64 / wide as f64;
+    assert!((0.25..0.2505).contains(&share), "{share}");
+    assert_eq!(of_part(&exact, "upcast weights"), None);
+    // Gate and up of a layer, twice.
+    assert_eq!(of_part(&int8, "upcast weights"), Some(4 * 2 * 2 * 28_672 * 8192));
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_as_in_training() {
     let dir = tempfile::tempdir().unwrap();
@@ -344,7 +364,14 @@ fn what_makes_no_sense_is_refused_as_in_training() {
             "4096 positions for them and the row",
         ),
         (of(&["--method=head"]), "head: only classification has a head"),
-        (of(&["--method=ptv2", "--base-weights=bf16"]), "--base-weights: not used on NVIDIA H100"),
+        (
+            of(&["--method=ptv2", "--base-weights=bf16"]),
+            "--base-weights: found bf16, which with --dtype f32 is for the CPU, not for NVIDIA H100",
+        ),
+        (
+            of(&["--method=ptv2", "--base-weights=int8", "--dtype=bf16"]),
+            "--base-weights: found int8, and bf16 for --dtype",
+        ),
         (
             of(&["--method=ptv2", "--base-weights=bf16", "--dtype=f16"]),
             "--base-weights: found bf16, and f16 for --dtype",

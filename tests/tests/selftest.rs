@@ -37,8 +37,8 @@ fn the_kernels_of_this_processor_are_right() {
     let differs = |check: &Value| check["difference"].as_f64().is_some_and(|off| off > 0.0);
     let number = found["checks"].as_array().unwrap().iter().filter(|check| differs(check)).count();
     assert!(number > 20, "{number} differ");
-    // Gradients and runs of every family.
-    for how in ["f32, recomputed", "f32, by a tape"] {
+    // Gradients of every family, and runs or forward passes.
+    for how in ["f32, recomputed", "f32, by a tape", "f32, int8 matrices"] {
         let of = |check: &&Value| check["computed_in"] == how;
         let made = found["checks"].as_array().unwrap().iter().filter(of).count();
         assert_eq!(made, 2 * 10, "{how}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{Error, Result};
-use peft_models::{Compute, LoadOptions, kernels};
+use peft_models::{Compute, LoadOptions, WeightFormat, kernels};
 
 use super::train::in_config;
 use crate::{
@@ -171,8 +171,11 @@ fn check_types(settings: &Settings, device: &hardware::Device) -> Result<()> {
         );
         return Err(Error::setting("--base-weights", message));
     }
-    if device.kind == Kind::Gpu && weights.is_rounded() && !compute.is_rounded() {
-        let message = format!("not used on {}, it is for the CPU: give --dtype", device.name);
+    if device.kind == Kind::Gpu && weights == WeightFormat::Bf16 && !compute.is_rounded() {
+        let message = format!(
+            "found bf16, which with --dtype f32 is for the CPU, not for {}: give int8, or --dtype bf16",
+            device.name
+        );
         return Err(Error::setting("--base-weights", message));
     }
     if has_kernels && compute == Compute::F16 {

@@ -62,9 +62,8 @@ fn way_out(said: &str) -> String {
     format!(
         "the device has no memory left ({said}); smaller batches take less: in training --batch-tokens, or a smaller \
          --batch-size with a larger --accumulation, shorter rows (--max-length), and --recompute; elsewhere a smaller --batch-size. \
-         --dtype bf16 keeps the frozen matrices in half the memory. What a run had saved is still there, and --resume \
-         goes on from it, with the same --dtype. --device cpu has the memory of the machine, and --base-weights, which takes \
-         less of it"
+         --dtype bf16 keeps the frozen matrices in half the memory, --base-weights int8 in a quarter. What a run had saved is still \
+         there, and --resume goes on from it, with the same --dtype and --base-weights. --device cpu has the memory of the machine"
     )
 }
 

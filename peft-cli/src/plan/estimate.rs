@@ -97,7 +97,8 @@ impl On<'_> {
         let weight = match self.products {
             Compute::F32 => {
                 let parameters = planned.outline.parameters.total().max(1);
-                planned.weights(self.device) as f64 / parameters as f64
+                let kept = planned.weights(self.device) as f64 / parameters as f64;
+                kept + if planned.is_widened(self.device) { 2.0 * F32 } else { 0.0 }
             }
             other => other.bytes() as f64,
         };

@@ -168,7 +168,14 @@ impl Planned {
     /// What decides how much memory it takes.
     pub fn size(&self, device: &Device, threads: usize, rows: u64) -> StepSize<'_> {
         let format = self.settings.base_weights.unwrap_or_default();
-        let narrow = format.is_rounded() || (format == WeightFormat::Auto && self.gguf.is_some());
+        let executor = self.executor(device, threads);
+        let narrow = match executor {
+            // As a GGUF file stores them, kernels alone read them.
+            Executor::General => self.is_widened(device),
+            Executor::Kernels { .. } => {
+                format.is_rounded() || (format == WeightFormat::Auto && self.gguf.is_some())
+            }
+        };
         let is_prompt = self.method.placing == Placing::Prompt;
         let p = self.method.virtual_tokens;
         let spec = &self.outline.spec;
@@ -200,7 +207,7 @@ impl Planned {
             recompute: self.settings.recompute.unwrap_or_default(),
             narrow,
             compute: self.compute(),
-            executor: self.executor(device, threads),
+            executor,
             batches: self.config.accumulation,
             replicas: 1,
         }
@@ -235,6 +242,9 @@ impl Planned {
                 weight_bytes(&self.outline.parameters, WeightFormat::Bf16)
             }
             (Kind::Cpu, Some(bytes)) if format == WeightFormat::Auto => bytes,
+            (Kind::Gpu, _) if format == WeightFormat::Int8 => {
+                weight_bytes(&self.outline.parameters, format)
+            }
             (Kind::Cpu, _) => weight_bytes(&self.outline.parameters, format),
             (Kind::Gpu, _) => weight_bytes(&self.outline.parameters, WeightFormat::F32),
         }
@@ -243,6 +253,14 @@ impl Planned {
     /// Whether the matrices themselves are kept in the 16 bits of products: kernels make copies.
     fn is_reduced(&self, device: &Device) -> bool {
         self.compute().is_rounded() && self.executor(device, 1) == Executor::General
+    }
+
+    /// Whether each product writes and reads the matrix once more, in f32: without kernels, which upcast parts of it.
+    pub fn is_widened(&self, device: &Device) -> bool {
+        let format = self.settings.base_weights.unwrap_or_default();
+        format.is_rounded()
+            && !self.compute().is_rounded()
+            && self.executor(device, 1) == Executor::General
     }
 
     /// Whether those bytes are counted: of a GGUF file it is its size, which has metadata, too, and what is not kept.
@@ -257,6 +275,7 @@ impl Planned {
         let format = self.settings.base_weights.unwrap_or_default();
         match (device.kind, self.gguf) {
             _ if self.is_reduced(device) => self.compute().to_string(),
+            (Kind::Gpu, _) if format == WeightFormat::Int8 => format.to_string(),
             (Kind::Gpu, _) => WeightFormat::F32.to_string(),
             (Kind::Cpu, Some(_)) if format == WeightFormat::Auto => {
                 "as the GGUF file has them".into()

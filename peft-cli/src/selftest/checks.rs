@@ -1,6 +1,6 @@
 //! What is checked, how, and on what.
 
-use peft_models::{Compute, LoadOptions, random_model::Family};
+use peft_models::{Compute, LoadOptions, WeightFormat, random_model::Family};
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum How {
     Taped,
     /// In f32, with products in bf16 by kernels.
     Bf16Products,
+    /// In f32, with frozen matrices in eight bits: by kernels, or on a device that widens them for each product.
+    Int8,
     /// In f32, with frozen matrices that are kept and multiplied in 16 bits, by Burn's own operations.
     Reduced(Compute),
 }
@@ -63,6 +65,7 @@ impl How {
             Self::Recomputed => "f32, recomputed",
             Self::Taped => "f32, by a tape",
             Self::Bf16Products => "bf16 products",
+            Self::Int8 => "f32, int8 matrices",
             Self::Reduced(compute) => compute.name(),
         }
     }
@@ -82,19 +85,29 @@ impl How {
         LoadOptions {
             recompute: self.recomputes(),
             compute: match self {
-                Self::F32 | Self::Recomputed | Self::Taped => Compute::F32,
+                Self::F32 | Self::Recomputed | Self::Taped | Self::Int8 => Compute::F32,
                 Self::Bf16Products => Compute::Bf16,
                 Self::Reduced(compute) => compute,
             },
-            ..LoadOptions::default()
+            weights: match self {
+                Self::Int8 => WeightFormat::Int8,
+                _ => WeightFormat::default(),
+            },
         }
+    }
+
+    /// The options of the model that it is compared with, where they are not those of f32: a matrix is the same, once it is
+    /// rounded.
+    pub fn reference(self) -> Option<LoadOptions> {
+        (self == Self::Int8).then(|| self.options())
     }
 
     /// How much smaller what rounding does is than in bf16, where factors are rounded: f16 has three bits more. `None` where
     /// none are.
     pub fn rounding(self) -> Option<f64> {
         match self {
-            Self::F32 | Self::Recomputed | Self::Taped | Self::Reduced(Compute::F32) => None,
+            Self::F32 | Self::Recomputed | Self::Taped | Self::Int8 => None,
+            Self::Reduced(Compute::F32) => None,
             Self::Bf16Products | Self::Reduced(Compute::Bf16) => Some(1.0),
             Self::Reduced(Compute::F16) => Some(1.0 / 8.0),
         }
@@ -105,6 +118,7 @@ impl How {
         match self {
             Self::F32 => &Check::ALL,
             Self::Recomputed | Self::Taped => &[Check::Gradients, Check::Training],
+            Self::Int8 => &[Check::Forward, Check::Gradients],
             // The first steps of a run in f16 may be left out, until its loss is scaled as it has to be.
             Self::Bf16Products | Self::Reduced(Compute::F16) => {
                 &[Check::Forward, Check::Gradients, Check::Generation]
@@ -147,6 +161,16 @@ mod tests {
         }
         assert!(!How::Bf16Products.options().recompute);
         assert!(How::Taped.is_general() && !How::Recomputed.is_general());
+    }
+
+    #[test]
+    fn what_is_rounded_before_it_is_compared_has_a_measure_of_its_own() {
+        let weights = How::Int8.reference().map(|options| options.weights);
+        assert_eq!((weights, How::Int8.rounding()), (Some(WeightFormat::Int8), None));
+        assert_eq!(How::Int8.options().weights, WeightFormat::Int8);
+        for how in [How::F32, How::Recomputed, How::Reduced(Compute::Bf16)] {
+            assert!(how.reference().is_none() && how.options().weights == WeightFormat::Auto);
+        }
     }
 
     #[test]

@@ -79,8 +79,12 @@ pub fn advice(rows: &[Row], on: On, backend: Backend) -> Option<String> {
     if is_wrong(How::Recomputed) {
         ways.push("do without --recompute".to_string());
     }
+    if is_wrong(How::Int8) {
+        ways.push("do without --base-weights int8 there".to_string());
+    }
     // What else is wrong.
-    let is_other = wrong.iter().any(|row| !matches!(row.how, How::Reduced(_) | How::Recomputed));
+    let has_own = |how: How| matches!(how, How::Reduced(_) | How::Recomputed | How::Int8);
+    let is_other = wrong.iter().any(|row| !has_own(row.how));
     match on {
         On::Cpu => {
             if is_wrong(How::F32) {
@@ -183,6 +187,9 @@ mod tests {
         let recomputed = [row(How::Recomputed, Ok((worst(0.5), 0.1)))];
         let told = advice(&recomputed, On::Gpu, Backend::Wgpu).unwrap_or_default();
         assert!(told.contains("--recompute") && !told.contains("--device cpu"), "{told}");
+        let int8 = [row(How::Int8, Ok((worst(0.5), 0.1)))];
+        let told = advice(&int8, On::Gpu, Backend::Wgpu).unwrap_or_default();
+        assert!(told.contains("--base-weights int8") && !told.contains("--device cpu"), "{told}");
         let taped = [row(How::Taped, Ok((worst(0.5), 0.1)))];
         let told = advice(&taped, On::Cpu, Backend::Cpu).unwrap_or_default();
         assert!(told.contains("--recompute where PEFT_KERNELS is off"), "{told}");

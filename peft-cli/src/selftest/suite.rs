@@ -120,7 +120,7 @@ impl Suite {
         let cpu_only = [(How::Taped, true), (How::Bf16Products, bf16)];
         let cpu_only = cpu_only.into_iter().filter(|(_, works)| self.on == On::Cpu && *works);
         let reduced = self.dtypes.iter().copied().map(How::Reduced);
-        let all = [How::F32, How::Recomputed].into_iter();
+        let all = [How::F32, How::Recomputed, How::Int8].into_iter();
         all.chain(cpu_only.map(|(how, _)| how)).chain(reduced).collect()
     }
 
@@ -143,7 +143,9 @@ impl Suite {
             let mut seconds = begin.elapsed().as_secs_f64();
             for how in hows.iter().filter(|how| how.checks().contains(&check)) {
                 let begin = Instant::now();
-                let found = match &expected {
+                let own = how.reference();
+                let own = own.map(|options| measured(&self.reference, family, check, options));
+                let found = match own.as_ref().unwrap_or(&expected) {
                     Ok(expected) => self.compared(family, check, *how, expected).transpose(),
                     Err(reason) => Some(Err(format!("on the CPU: {reason}"))),
                 };
@@ -312,6 +314,20 @@ mod tests {
         let reduced = [How::Reduced(Compute::Bf16), How::Reduced(Compute::F16)];
         assert!(all.dtypes.iter().copied().map(How::Reduced).eq(reduced));
         assert!(suite.dtypes.is_empty());
+    }
+
+    #[test]
+    fn matrices_in_eight_bits_are_compared_with_such() {
+        let suite = Suite::new(Device::default(), Device::default());
+        let rows = suite.of_family(Family::Gpt2, &[How::Int8]);
+        assert_eq!(rows.iter().map(|row| row.check).collect::<Vec<_>>(), How::Int8.checks());
+        assert!(rows.iter().all(Row::is_right), "{rows:?}");
+        // In f32 they are others.
+        let of = |how: How| measured(&suite.reference, Family::Gpt2, Check::Forward, how.options());
+        let [exact, rounded] = [How::F32, How::Int8].map(of);
+        let (Ok(exact), Ok(rounded)) = (exact, rounded) else { panic!("not computed") };
+        let off = suite.worst(Family::Gpt2, &rounded, &exact).map(|worst| worst.difference);
+        assert!(off.is_ok_and(|off| off > tolerance::of(Check::Forward, On::Cpu)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct UseArgs {
     #[command(flatten)]
     pub on_device: DeviceArgs,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); auto: as a GGUF
-    /// file stores them, f32 for other files. CPU only.
+    /// file stores them, f32 for other files and on GPUs. A GPU takes bf16 with the same --dtype only.
     #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]
     pub base_weights: WeightFormat,
     /// Multiply with the frozen matrices in f32, bf16 or f16, of which both factors are; everything else stays in f32. A

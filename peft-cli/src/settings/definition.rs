@@ -212,7 +212,8 @@ settings! {
         show_default = LoadOptions::default().recompute)]
     recompute: bool,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); use the
-    /// same for eval, predict and generate. auto: as a GGUF file stores them, f32 for other files. CPU only.
+    /// same for eval, predict and generate. auto: as a GGUF file stores them, f32 for other files and on GPUs. A GPU takes
+    /// bf16 with the same --dtype only.
     #[arg(long, value_name = "FORMAT", help_heading = "Training", value_parser = parse_value::<WeightFormat>,
         show_default = WeightFormat::default())]
     base_weights: WeightFormat,

@@ -8,7 +8,7 @@
 //! | computed | the feed-forward layer of one layer with its gradients, or the logits that are computed at once |
 //! | evaluated | by how much the logits of an evaluation, three times, are more than all that |
 //! | between | what lies between tensors, and small ones: a fifth of these three |
-//! | upcast | of weights in fewer bits what each thread has upcast |
+//! | upcast | of weights in fewer bits what each thread has upcast; with general operations the widest matrix in f32, twice, as it may be put together of parts |
 //! | rounded | of products in 16 bits the largest left side; with kernels copies of the matrices, one for each direction, else the result beside it, before it is cast to f32 |
 //!
 //! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
@@ -35,6 +35,8 @@ const GENERAL_COPIES: u64 = 3;
 /// Numbers of a matrix that a thread upcasts at most, and in how many sizes it has them in memory.
 const UPCAST: u64 = 1 << 20;
 const UPCAST_SIZES: u64 = 2;
+/// How often general operations have the matrix that they upcast: itself, and its parts.
+const GENERAL_UPCAST: u64 = 2;
 /// A step takes one part more in so many: what lies between tensors, and small ones.
 const PIECES: u64 = 5;
 
@@ -204,14 +206,18 @@ impl StepSize<'_> {
         self.executor.logits(rows, self.vocabulary(), self.compute.is_rounded())
     }
 
-    /// Numbers of weights in fewer bits that all threads have upcast at a time.
+    /// Numbers of weights in fewer bits that are upcast at a time: parts of a matrix on each thread, or one matrix.
     fn upcast(&self) -> u64 {
-        if !self.narrow || self.is_general() {
+        if !self.narrow {
             return 0;
         }
         let inner = self.outline.widest() as u64;
-        let widest = self.vocabulary().max(inner).max(3 * self.hidden());
-        UPCAST_SIZES * (self.executor.workers() * UPCAST).min(widest * self.hidden())
+        let of = |inner: u64| self.vocabulary().max(inner).max(3 * self.hidden()) * self.hidden();
+        match self.is_general() {
+            // Both halves of a gated layer are one matrix.
+            true => GENERAL_UPCAST * of(if self.outline.gated { 2 * inner } else { inner }),
+            false => UPCAST_SIZES * (self.executor.workers() * UPCAST).min(of(inner)),
+        }
     }
 
     /// Bytes of matrices and of inputs that are rounded for products.
@@ -433,6 +439,9 @@ mod tests {
         // Only what has fewer bits than f32 is upcast.
         let narrow = StepSize { narrow: true, ..own };
         assert_eq!((own.upcast(), narrow.upcast()), (0, 2 * 3 * H * H));
+        let executor = Executor::General;
+        let [own, narrow] = [own, narrow].map(|one| StepSize { executor, ..one }.upcast());
+        assert_eq!((own, narrow), (0, 2 * 3 * H * H));
     }
 
     #[test]

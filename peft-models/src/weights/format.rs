@@ -17,7 +17,7 @@ pub enum WeightFormat {
     F32,
     /// bfloat16, 8 bits of mantissa: 2 bytes per parameter. Lossless if the file is in bf16.
     Bf16,
-    /// 8 bits, with one scale per output or token: 1 byte per parameter.
+    /// 8 bits, with one scale per output or token: 1 byte per parameter. The numbers are the same on every device.
     Int8,
 }
 

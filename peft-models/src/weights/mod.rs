@@ -13,6 +13,8 @@
 //! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
 //! | `matrix` | a frozen matrix in one of these formats |
+//! | `int8` | a matrix in eight bits |
+//! | `factor`, `widened` | a matrix of fewer bits as a factor, and products that keep no wide copy of it |
 //! | `narrow` | floats in 16 bits |
 //! | `head_names` | what heads are called in checkpoints |
 //! | `surplus` | what checkpoints hold beside a model |
@@ -20,12 +22,14 @@
 //! | `identity` | what tells the weights of one model from those of another |
 
 mod checkpoint;
+mod factor;
 mod files;
 mod folder;
 mod format;
 mod gguf_files;
 mod head_names;
 mod identity;
+mod int8;
 mod mapped;
 mod matrix;
 mod narrow;
@@ -35,6 +39,7 @@ mod report;
 mod shard;
 mod source;
 mod surplus;
+mod widened;
 
 pub use checkpoint::Weights;
 pub use format::WeightFormat;
@@ -43,3 +48,4 @@ pub(crate) use identity::sha256;
 pub(crate) use matrix::Matrix;
 pub use report::LoadReport;
 pub(crate) use source::Source;
+pub(crate) use widened::keeps_none;

@@ -37,7 +37,7 @@ impl Frozen {
             Matrix::Floats(tensor) => Self::floats(tensor),
             // Products are in 16 bits, which kernels make of copies.
             Matrix::Reduced(_) => None,
-            Matrix::Int8 { values, scale } => Self::int8(values, scale),
+            Matrix::Int8(matrix) => Self::int8(matrix.values(), matrix.scale()),
             Matrix::Stored { kind, sizes, bytes, .. } => {
                 Some(Self::Stored { kind: *kind, sizes: *sizes, bytes: bytes.clone() })
             }

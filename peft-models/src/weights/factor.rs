@@ -1,0 +1,75 @@
+//! Frozen matrices of fewer bits as factors of products.
+
+use burn::tensor::{Device, Tensor};
+
+use super::int8::Int8;
+
+/// A matrix W `[out, in]` that is widened for a product, and its transpose for the gradient of that.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    matrix: Narrow,
+    is_gradient: bool,
+}
+
+// A product has one of these: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug)]
+enum Narrow {
+    Floats(Tensor<2>),
+    Int8(Int8),
+}
+
+impl Factor {
+    /// Of floats of another type than what they are multiplied with.
+    pub fn floats(matrix: Tensor<2>) -> Self {
+        Self { matrix: Narrow::Floats(matrix), is_gradient: false }
+    }
+
+    /// Of a matrix in eight bits.
+    pub fn int8(matrix: Int8) -> Self {
+        Self { matrix: Narrow::Int8(matrix), is_gradient: false }
+    }
+
+    /// That of the gradient.
+    #[cfg(any(feature = "cpu", feature = "gpu"))]
+    #[must_use]
+    pub fn of_gradient(self) -> Self {
+        Self { is_gradient: true, ..self }
+    }
+
+    /// The device it is on.
+    pub fn device(&self) -> Device {
+        match &self.matrix {
+            Narrow::Floats(matrix) => matrix.device(),
+            Narrow::Int8(matrix) => matrix.device(),
+        }
+    }
+
+    /// How many numbers a row of the product has.
+    pub fn width(&self) -> usize {
+        let [out, input] = match &self.matrix {
+            Narrow::Floats(matrix) => matrix.dims(),
+            Narrow::Int8(matrix) => matrix.dims(),
+        };
+        if self.is_gradient { input } else { out }
+    }
+
+    /// `x Wᵀ` of x `[M, in]`, or the gradient `x W` of x `[M, out]`, in the type of x.
+    ///
+    /// The scales of a matrix in eight bits are multiplied with the rows of its outputs, of which there are fewer. And an
+    /// integer is the same in whatever type a device multiplies.
+    pub fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
+        let dtype = x.dtype();
+        match (&self.matrix, self.is_gradient) {
+            (Narrow::Floats(matrix), false) => x.matmul(matrix.clone().cast(dtype).transpose()),
+            (Narrow::Floats(matrix), true) => x.matmul(matrix.clone().cast(dtype)),
+            (Narrow::Int8(matrix), is_gradient) => {
+                let scale = matrix.scale().clone().cast(dtype).unsqueeze::<2>();
+                match is_gradient {
+                    false => x.matmul(matrix.wide(dtype).transpose()) * scale,
+                    true => (x * scale).matmul(matrix.wide(dtype)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Products with frozen matrices of fewer bits, which are widened for each product and kept for none.
+//!
+//! Burn's own product keeps a factor for the gradient of the other one. That would be the wide copy of every matrix of a model
+//! at once, where the narrow ones were to save memory. This product widens the matrix again for the gradient.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `operation` | the operation of Burn |
+//! | `unrecorded` | the same product without one, in builds that lack it |
+
+#[cfg(any(feature = "cpu", feature = "gpu"))]
+mod operation;
+#[cfg(not(any(feature = "cpu", feature = "gpu")))]
+mod unrecorded;
+
+use burn::tensor::{Device, Tensor};
+#[cfg(any(feature = "cpu", feature = "gpu"))]
+use operation as chosen;
+#[cfg(not(any(feature = "cpu", feature = "gpu")))]
+use unrecorded as chosen;
+
+use super::factor::Factor;
+
+/// Whether products on `device` keep no wide matrix: on backends that this build has the operation for.
+pub fn keeps_none(device: &Device) -> bool {
+    chosen::is_of(device)
+}
+
+/// `x Wᵀ`, `[.., in]` to `[.., out]`.
+pub fn product<const D: usize>(x: Tensor<D>, factor: Factor) -> Tensor<D> {
+    let mut sizes = x.dims();
+    let width = sizes[D - 1];
+    let rows = sizes[..D - 1].iter().product();
+    sizes[D - 1] = factor.width();
+    let rows = x.reshape([rows, width]);
+    let y = if keeps_none(&factor.device()) {
+        chosen::run(rows, factor)
+    } else {
+        factor.multiply(rows)
+    };
+    y.reshape(sizes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Distribution, bf16};
+
+    use super::{super::int8::Int8, *};
+
+    const SIZES: [usize; 2] = [7, 5];
+
+    /// A factor with its matrix in full.
+    fn factors(device: &Device) -> Vec<(Factor, Tensor<2>)> {
+        let floats = Tensor::<2>::random(SIZES, Distribution::Default, device);
+        let narrow = floats.clone().cast(DType::BF16);
+        let of = |in_words| {
+            let int8 = Int8::rounded(floats.to_data(), SIZES, device, in_words);
+            (Factor::int8(int8.clone()), int8.full(DType::F32))
+        };
+        vec![of(false), of(true), (Factor::floats(narrow.clone()), narrow.cast(DType::F32))]
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().iter().collect()
+    }
+
+    fn assert_near(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn products_and_gradients_are_those_of_the_wide_matrix() {
+        let device = Device::default();
+        let x = || Tensor::<3>::random([2, 3, SIZES[1]], Distribution::Default, &device);
+        for (factor, full) in factors(&device) {
+            let x = x();
+            let leaves = [(); 2].map(|()| x.clone().autodiff().require_grad());
+            let [own, expected] = leaves.clone();
+            let own = product(own, factor.clone());
+            let expected = expected.matmul(full.transpose().unsqueeze());
+            assert_eq!(own.dims(), [2, 3, SIZES[0]]);
+            assert_near(&numbers(own.clone().inner()), &numbers(expected.clone().inner()));
+            let gradients = [own, expected].map(|y| y.square().sum().backward());
+            let [own, expected] =
+                [0, 1].map(|at| numbers(leaves[at].grad(&gradients[at]).unwrap()));
+            assert_near(&own, &expected);
+            assert!(own.iter().any(|x| *x != 0.0));
+            assert!(!product(x, factor).is_tracked());
+        }
+    }
+
+    #[test]
+    fn a_type_of_more_bits_is_multiplied_in() {
+        let device = Device::default();
+        let wide = || Tensor::<2>::ones([1, SIZES[1]], (&device, DType::F64));
+        for (factor, full) in factors(&device) {
+            let found = product(wide(), factor);
+            assert_eq!(found.dtype(), DType::F64);
+            let expected = full.cast(DType::F64).sum_dim(1);
+            assert_near(&numbers(found), &numbers(expected));
+        }
+        let exact: Vec<f32> = vec![bf16::from_f32(0.3).to_f32()];
+        let factor = Tensor::<2>::from_data([[0.3f32]], (&device, DType::BF16));
+        let one = Tensor::<2>::ones([1, 1], (&device, DType::F32));
+        assert_eq!(numbers(product(one, Factor::floats(factor))), exact);
+    }
+
+    #[cfg(feature = "cpu")]
+    #[test]
+    fn the_cpu_has_the_operation() {
+        assert!(keeps_none(&Device::flex()));
+    }
+}
