@@ -127,6 +127,7 @@ fn hidden_states_and_gradients_are_the_same() {
                 [vec![found.inner().into_data()], gradients].concat()
             };
             let tuned = Tuned::new(&plain);
+            assert!(!plain.tunes_to_shapes() && tuned.tunes_to_shapes());
             let (expected, found) = (pass(plain.as_ref()), pass(&tuned));
             assert_eq!(tuned.lengths(), [LENGTH_MULTIPLE], "{family:?} {kind:?}");
             assert_eq!(found.len(), expected.len());
@@ -206,5 +207,14 @@ fn generated_texts_are_the_same() {
             let most = most.map_or(32, |most| most - virtual_tokens.len());
             assert_eq!(tuned.lengths(), [1, 16, most.min(32)], "{family:?}");
         }
+    }
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn models_on_other_devices_than_the_cpu_tune_to_shapes() {
+    for family in [Family::Bert, Family::Llama, Family::Bart] {
+        let loaded = peft_tests::random_model(family, SHAPE, 3);
+        assert!(loaded.model.tunes_to_shapes(), "{family:?}");
     }
 }

@@ -387,10 +387,10 @@ mod tests {
             assert_eq!((padded.len(), padded.rows(), padded.num_tokens()), (5, 2, 4));
             for (row, (ids, types)) in rows.iter().zip(types).enumerate() {
                 assert_eq!(padded.row_len(row), ids.len());
-                for at in 0..ids.len() {
+                for (at, (id, of_type)) in ids.iter().zip(types).enumerate() {
                     let place = row * 5 + padded.column(row, at);
-                    assert_eq!((padded.ids()[place], padded.mask().real[place]), (ids[at], true));
-                    assert_eq!(padded.token_types().unwrap()[place], types[at]);
+                    assert_eq!((padded.ids()[place], padded.mask().real[place]), (*id, true));
+                    assert_eq!(padded.token_types().unwrap()[place], *of_type);
                 }
             }
             assert_eq!((padded.sources(), padded.decoder()), (batch.sources(), Some(&decoder)));
