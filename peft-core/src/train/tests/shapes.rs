@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
+    Mode, VirtualTokens,
     contract::{
         batch::TokenBatch,
         length_multiple::{LENGTH_MULTIPLE, to_few_lengths},
     },
-    data::{packed_batch, token_batch},
+    data::{Target, packed_batch, token_batch},
 };
 
 impl Case {
