@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    parameter_state::{ParameterState, require},
+    parameter_state::{ParameterState, decayed, require},
     sum::mean,
 };
 use crate::error::Result;
@@ -137,9 +137,7 @@ impl Adafactor {
             }
             false => step,
         };
-        let param =
-            if self.weight_decay == 0.0 { param } else { param * (1.0 - self.weight_decay) };
-        param - step * lr
+        decayed(param, self.weight_decay) - step * lr
     }
 }
 

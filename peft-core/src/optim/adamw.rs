@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::parameter_state::{ParameterState, require};
+use super::parameter_state::{ParameterState, decayed, require};
 use crate::error::Result;
 
 pub(super) const MEAN: &str = "exp_avg";
@@ -66,9 +66,7 @@ impl AdamW {
         let step = mean.clone() / root * (lr / (1.0 - beta1.powf(steps)));
         state.put(MEAN, mean);
         state.put(SQUARE, square);
-        let param =
-            if self.weight_decay == 0.0 { param } else { param * (1.0 - lr * self.weight_decay) };
-        param - step
+        decayed(param, lr * self.weight_decay) - step
     }
 
     /// As [`update`](Self::update), in one pass over values in the memory of the host.

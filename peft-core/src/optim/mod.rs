@@ -6,7 +6,7 @@
 //! | [`adafactor`] | Adafactor as prompt tuning uses it: no momentum, no parameter scaling |
 //! | [`sgd`] | gradient descent with momentum |
 //! | [`optimizer`] | one of them by name, and what it remembers of each parameter |
-//! | `parameter_state` | running averages of one parameter |
+//! | `parameter_state` | running averages of one parameter, and its decay |
 //! | [`clip`] | clipping by the norm of all gradients together |
 //! | `sum` | sums that do not depend on the number of threads |
 //! | [`schedule`] | the learning rate as a function of the step |

@@ -1,4 +1,4 @@
-//! What the update rules share: running averages, and the check of a setting.
+//! What the update rules share: running averages, weight decay, and the check of a setting.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,11 @@ impl ParameterState {
     pub(super) fn put(&mut self, name: &'static str, moment: Tensor<1>) {
         self.moments.insert(name, moment);
     }
+}
+
+/// A parameter without this part of itself, which is weight decay.
+pub(super) fn decayed(param: Tensor<1>, part: f64) -> Tensor<1> {
+    if part == 0.0 { param } else { param * (1.0 - part) }
 }
 
 /// Returns an error unless `holds` and the value is finite.

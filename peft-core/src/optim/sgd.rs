@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::parameter_state::{ParameterState, require};
+use super::parameter_state::{ParameterState, decayed, require};
 use crate::error::Result;
 
 pub(super) const MOMENTUM: &str = "momentum_buffer";
@@ -48,9 +48,7 @@ impl Sgd {
             state.put(MOMENTUM, step.clone());
             step
         };
-        let param =
-            if self.weight_decay == 0.0 { param } else { param * (1.0 - lr * self.weight_decay) };
-        param - step * lr
+        decayed(param, lr * self.weight_decay) - step * lr
     }
 }
 
