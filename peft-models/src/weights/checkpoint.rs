@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{Error, NamedTensors, Result, formats::gguf::gguf_of};
 
 use super::{
@@ -161,6 +161,18 @@ impl Weights {
         shape: [usize; D],
         dtype: DType,
     ) -> Result<Option<Tensor<D>>> {
+        let data = self.take_data(name, chosen, &shape, dtype)?;
+        Ok(data.map(|data| Tensor::from_data(data, (&self.device, dtype))))
+    }
+
+    /// The same on the host.
+    fn take_data(
+        &mut self,
+        name: &str,
+        chosen: &str,
+        shape: &[usize],
+        dtype: DType,
+    ) -> Result<Option<TensorData>> {
         let Some(spelling) = self.find(chosen) else { return Ok(None) };
         let bytes = shape.iter().product::<usize>().saturating_mul(dtype.size());
         if !self.in_place && self.on_their_way.add(bytes) {
@@ -171,12 +183,12 @@ impl Weights {
         // In 16 bits, numbers are used as they are stored, or rounded once.
         let is_rounded = dtype != self.dtype && !self.source.is_stored_as(&spelling, dtype);
         let as_read = if is_rounded { self.dtype } else { dtype };
-        let data = self.source.read(&spelling, name, &shape, as_read, in_place)?;
-        self.check_shape(&spelling, data.shape().as_slice(), &shape)?;
+        let data = self.source.read(&spelling, name, shape, as_read, in_place)?;
+        self.check_shape(&spelling, data.shape().as_slice(), shape)?;
         self.check_finite(&spelling, &data)?;
         let data = self.narrowed(&spelling, data, dtype)?;
-        self.note_use(name, spelling, &shape);
-        Ok(Some(Tensor::from_data(data, (&self.device, dtype))))
+        self.note_use(name, spelling, shape);
+        Ok(Some(data))
     }
 
     /// Waits until the device has what it was given, whose copies on the host are then gone.

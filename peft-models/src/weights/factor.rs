@@ -1,6 +1,6 @@
 //! Frozen matrices of fewer bits as factors of products.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::int8::Int8;
 
@@ -31,7 +31,7 @@ impl Factor {
     }
 
     /// That of the gradient.
-    #[cfg(any(feature = "cpu", feature = "gpu"))]
+    #[cfg(any(feature = "cpu", feature = "wgpu", feature = "cuda"))]
     #[must_use]
     pub fn of_gradient(self) -> Self {
         Self { is_gradient: true, ..self }
@@ -60,16 +60,22 @@ impl Factor {
     /// integer is the same in whatever type a device multiplies.
     pub fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
         let dtype = x.dtype();
-        match (&self.matrix, self.is_gradient) {
-            (Narrow::Floats(matrix), false) => x.matmul(matrix.clone().cast(dtype).transpose()),
-            (Narrow::Floats(matrix), true) => x.matmul(matrix.clone().cast(dtype)),
-            (Narrow::Int8(matrix), is_gradient) => {
+        let (wide, scale) = match &self.matrix {
+            Narrow::Floats(matrix) => (matrix.clone().cast(dtype), None),
+            // Sums of integers may be too large for it.
+            Narrow::Int8(matrix) if dtype == DType::F16 => (matrix.full(dtype), None),
+            Narrow::Int8(matrix) => {
                 let scale = matrix.scale().clone().cast(dtype).unsqueeze::<2>();
-                match is_gradient {
-                    false => x.matmul(matrix.wide(dtype).transpose()) * scale,
-                    true => (x * scale).matmul(matrix.wide(dtype)),
-                }
+                (matrix.wide(dtype), Some(scale))
             }
+        };
+        let scaled = |outputs: Tensor<2>| match scale {
+            Some(scale) => outputs * scale,
+            None => outputs,
+        };
+        match self.is_gradient {
+            false => scaled(x.matmul(wide.transpose())),
+            true => scaled(x).matmul(wide),
         }
     }
 }

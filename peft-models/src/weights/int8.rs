@@ -138,15 +138,19 @@ mod tests {
         tensor.into_data().iter().collect()
     }
 
-    /// Every value from -127 to 127, in rows of 1 to 9 columns.
+    /// Values of both signs, in rows of 1 to 9 columns.
     #[test]
     fn words_hold_the_same_numbers() {
         let device = Device::default();
         for columns in 1..10 {
             let rows = 255usize.div_ceil(columns);
-            // The largest of each row is 127, so that a scale is 1.
-            let value = |at: usize| if at % columns == 0 { 127.0 } else { at as f32 - 127.0 };
-            let floats: Vec<f32> = (0..rows * columns).map(|at| value(at.min(254))).collect();
+            // Each row begins with the largest value that there is, so that a scale is 1.
+            let value = |at: usize| match (at % columns, at / columns % 2) {
+                (0, 0) => 127.0,
+                (0, _) => -127.0,
+                _ => at.min(254) as f32 - 127.0,
+            };
+            let floats: Vec<f32> = (0..rows * columns).map(value).collect();
             let of = |in_words| {
                 let data = TensorData::new(floats.clone(), [rows, columns]);
                 Int8::rounded(data, [rows, columns], &device, in_words)

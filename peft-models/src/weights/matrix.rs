@@ -47,7 +47,7 @@ impl Matrix {
         let ([rows, columns], device) = (matrix.dims(), matrix.device());
         let data = matrix.into_data();
         if format == WeightFormat::Int8 {
-            return Self::Int8(Int8::new(data, [rows, columns], &device));
+            return Self::int8(data, [rows, columns], &device);
         }
         let data = data.convert_dtype(DType::F32);
         let floats: &[f32] = data.as_slice().unwrap_or(&[]);
@@ -55,6 +55,11 @@ impl Matrix {
         let values = TensorData::new(values, [rows, columns]);
         drop(data);
         Self::Floats(Tensor::from_data(values, (&device, DType::BF16)))
+    }
+
+    /// Keeps floats of these sizes in eight bits.
+    pub fn int8(floats: TensorData, sizes: [usize; 2], device: &Device) -> Self {
+        Self::Int8(Int8::new(floats, sizes, device))
     }
 
     /// The rows of several matrices in one, all in one format; as they are if they are stored in blocks, whose views of

@@ -1,6 +1,6 @@
 //! Large matrices, in the format in which they are kept.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use peft_core::Result;
 
 use super::Weights;
@@ -18,11 +18,7 @@ impl Weights {
     pub(crate) fn take_matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix> {
         match self.take_stored(name, name, shape)? {
             Some(matrix) => Ok(matrix),
-            None => {
-                let found = self.take_as(name, name, shape, self.of_matrices())?;
-                let tensor = found.ok_or_else(|| self.missing(name, &shape))?;
-                Ok(self.matrix(tensor))
-            }
+            None => self.take_large(name, name, shape, false),
         }
     }
 
@@ -39,10 +35,7 @@ impl Weights {
         if self.find(name).is_some_and(|spelling| self.source.is_transposed(&spelling)) {
             return self.take_matrix(name, [rows, columns]);
         }
-        let shape = [columns, rows];
-        let found = self.take_as(name, name, shape, self.of_matrices())?;
-        let tensor = found.ok_or_else(|| self.missing(name, &shape))?;
-        Ok(self.matrix(tensor.transpose()))
+        self.take_large(name, name, [columns, rows], true)
     }
 
     /// As [`take_matrix`](Self::take_matrix), of a matrix with one of several names, as in
@@ -55,25 +48,32 @@ impl Weights {
         let chosen = self.one_of(names)?;
         match self.take_stored(names[0], chosen, shape)? {
             Some(matrix) => Ok(matrix),
-            None => {
-                let found = self.take_as(names[0], chosen, shape, self.of_matrices())?;
-                let tensor = found.ok_or_else(|| self.missing(chosen, &shape))?;
-                Ok(self.matrix(tensor))
-            }
+            None => self.take_large(names[0], chosen, shape, false),
         }
     }
 
-    /// The type in which large matrices are read.
-    fn of_matrices(&self) -> DType {
-        self.reduced.unwrap_or(self.dtype)
-    }
-
-    /// A large matrix that was read in that type, as it is kept.
-    fn matrix(&self, tensor: Tensor<2>) -> Matrix {
-        match self.reduced {
+    /// A large matrix that must be there, in floats of this shape, as it is kept, with rows and columns swapped if it
+    /// `is_transposed`.
+    fn take_large(
+        &mut self,
+        name: &str,
+        chosen: &str,
+        shape: [usize; 2],
+        is_transposed: bool,
+    ) -> Result<Matrix> {
+        let dtype = self.reduced.unwrap_or(self.dtype);
+        let data = self.take_data(name, chosen, &shape, dtype)?;
+        let data = data.ok_or_else(|| self.missing(chosen, &shape))?;
+        if self.reduced.is_none() && self.format == WeightFormat::Int8 && !is_transposed {
+            // Nothing wide goes to the device.
+            return Ok(Matrix::int8(data, shape, &self.device));
+        }
+        let tensor = Tensor::from_data(data, (&self.device, dtype));
+        let tensor = if is_transposed { tensor.transpose() } else { tensor };
+        Ok(match self.reduced {
             Some(_) => Matrix::Reduced(tensor),
             None => Matrix::new(tensor, self.format),
-        }
+        })
     }
 
     /// The matrix `name`, which the source has under the name `chosen`, as a file stores it, if it stays so.

@@ -17,7 +17,11 @@ use burn::{
 use crate::weights::factor::Factor;
 
 /// A product that keeps its factor as it is.
-#[backend_extension(Flex: cfg(feature = "cpu"), Cube: cfg(feature = "gpu"), Autodiff)]
+#[backend_extension(
+    Flex: cfg(feature = "cpu"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    Autodiff
+)]
 pub trait WidenedProduct: Backend {
     /// The product of rows, `[M, _]`.
     fn widened_product(x: FloatTensor<Self>, factor: Factor) -> FloatTensor<Self>;
@@ -25,13 +29,16 @@ pub trait WidenedProduct: Backend {
 
 /// Whether it is there for `device`.
 pub fn is_of(device: &Device) -> bool {
-    match device.as_dispatch() {
-        #[cfg(feature = "cpu")]
-        DispatchDevice::Flex(_) => true,
-        #[cfg(feature = "gpu")]
-        DispatchDevice::Cube(_) => true,
-        _ => false,
+    let device = device.as_dispatch();
+    #[cfg(feature = "cpu")]
+    if matches!(device, DispatchDevice::Flex(_)) {
+        return true;
     }
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    if matches!(device, DispatchDevice::Cube(_)) {
+        return true;
+    }
+    false
 }
 
 /// Runs it, on a device that [it is there for](is_of).
@@ -46,7 +53,7 @@ impl WidenedProduct for burn::backend::Flex {
     }
 }
 
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl WidenedProduct for burn::backend::Cube {
     fn widened_product(x: FloatTensor<Self>, factor: Factor) -> FloatTensor<Self> {
         multiplied::<Self>(x, &factor)
