@@ -108,7 +108,7 @@ fn an_untied_decoder_without_a_language_model_head_says_so() {
     let mut without = tensors;
     without.remove("lm_head.weight");
     let error = build(config, without).unwrap_err().to_string();
-    assert!(error.contains("lm_head.weight"), "{error}");
+    assert_all(&error, &["lm_head.weight", "write \"tie_word_embeddings\": true into config.json"]);
 
     let (mut config, tensors) = read("gpt2-cls");
     config["tie_word_embeddings"] = json!(false);
@@ -180,9 +180,21 @@ fn windows_that_cannot_be_are_refused() {
     let mixed = refusal("mistral-window", |config, _| {
         config["layer_types"] = json!(["full_attention", "sliding_attention"]);
     });
-    assert_all(&mixed, &["layer_types", "full_attention", "mistral"]);
+    assert_all(
+        &mixed,
+        &["layer_types", "full_attention", "mistral", "remove the key to compute as"],
+    );
     let none = refusal("mistral-window", |config, _| config["sliding_window"] = json!(0));
     assert_all(&none, &["sliding_window", "found 0"]);
+}
+
+/// The name of early versions of transformers.
+#[test]
+fn layers_without_a_window_have_two_names() {
+    let (mut config, tensors) = read("qwen3");
+    let expected = build(config.clone(), tensors.clone()).unwrap().model.spec().clone();
+    config["layer_types"] = json!(["attention", "full_attention"]);
+    assert_eq!(build(config, tensors).unwrap().model.spec(), &expected);
 }
 
 #[test]

@@ -22,6 +22,8 @@ const FULL_LAYERS: usize = 28;
 /// The names in `layer_types`.
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
+/// What early versions of transformers called [`FULL`].
+const FULL_BEFORE: &str = "attention";
 
 /// The members of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +149,12 @@ fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Op
     if member == Member::Mistral {
         // All its layers are alike; a config that says otherwise belongs to another model.
         let all = if window.is_some() { SLIDING } else { FULL };
-        if let Some(other) = types.iter().flatten().find(|name| **name != all) {
-            let message = format!("found {other:?}, all layers of this mistral are {all:?}");
+        let is_other = |name: &&&str| **name != all && !(all == FULL && **name == FULL_BEFORE);
+        if let Some(other) = types.iter().flatten().find(is_other) {
+            let message = format!(
+                "found {other:?}, all layers of this mistral are {all:?}: remove the key to compute as transformers does, \
+                 which passes over it"
+            );
             return Err(config.error("layer_types", message));
         }
         return Ok(vec![window; layers]);
@@ -164,7 +170,7 @@ fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Op
     types
         .into_iter()
         .map(|name| match (name, window) {
-            (FULL, _) => Ok(None),
+            (FULL | FULL_BEFORE, _) => Ok(None),
             (SLIDING, Some(window)) => Ok(Some(window)),
             (SLIDING, None) => Err(config.error(
                 "layer_types",
