@@ -188,6 +188,16 @@ fn windows_that_cannot_be_are_refused() {
     assert_all(&none, &["sliding_window", "found 0"]);
 }
 
+#[test]
+fn a_tagger_without_a_bias_is_refused() {
+    let error =
+        refusal("llama-tok", |config, _| config["token_classification_bias"] = json!(false));
+    assert_all(&error, &["token_classification_bias", "found false"]);
+    let (mut config, tensors) = read("llama");
+    config["token_classification_bias"] = json!(false);
+    build(config, tensors).unwrap();
+}
+
 /// The name of early versions of transformers.
 #[test]
 fn layers_without_a_window_have_two_names() {

@@ -7,7 +7,8 @@
 //! | qwen2 | yes | no | no | chosen layers |
 //! | qwen3 | `attention_bias` | `attention_bias` | yes | chosen layers |
 
-use peft_core::Result;
+use peft_core::{Result, Task};
+use serde_json::json;
 
 use crate::{
     blocks::{Activation, Heads},
@@ -82,6 +83,10 @@ impl LlamaConfig {
     pub fn read(config: &ModelConfig) -> Result<Self> {
         let member = Member::read(config)?;
         let hidden_size = size(config, "hidden_size")?;
+        // The head of a tagger has one in adapters, too.
+        if config.task() == Some(Task::TokenCls) {
+            config.require("token_classification_bias", &json!(true))?;
+        }
         let bias = || config.flag("attention_bias", false);
         let (input_bias, output_bias) = match member {
             Member::Mistral => (false, false),
