@@ -364,7 +364,8 @@ impl ModelConfig {
             }
             None => {
                 let named = self.get("id2label").and_then(|map| Some(map.as_object()?.len()));
-                let outputs = self.optional_size("num_labels")?.or(named);
+                // The names count where a config has both, as in transformers.
+                let outputs = named.or(self.optional_size("num_labels")?);
                 // As in transformers: one output is a score.
                 Ok(outputs.filter(|outputs| *outputs == 1).map(|_| ProblemType::Regression))
             }

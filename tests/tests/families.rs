@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
-    NamedTensors, Result, Task,
+    NamedTensors, ProblemType, Result, Task,
     adapter::codec::{from_safetensors, to_safetensors},
 };
 use peft_models::{Loaded, ModelConfig, Weights};
@@ -186,6 +186,24 @@ fn windows_that_cannot_be_are_refused() {
     );
     let none = refusal("mistral-window", |config, _| config["sliding_window"] = json!(0));
     assert_all(&none, &["sliding_window", "found 0"]);
+}
+
+/// As transformers: `num_labels` counts only where the classes have no names.
+#[test]
+fn one_output_is_a_score_by_the_names_of_the_classes() {
+    let of = |fields: Value| {
+        let (mut config, _) = read("bert");
+        let config = config.as_object_mut().unwrap();
+        config.remove("id2label");
+        config.extend(fields.as_object().unwrap().clone());
+        let config = ModelConfig::from_value(json!(config), Path::new("config.json")).unwrap();
+        config.problem_type().unwrap()
+    };
+    let (one, two) = (json!({"0": "a"}), json!({"0": "a", "1": "b"}));
+    assert_eq!(of(json!({"id2label": one, "num_labels": 2})), Some(ProblemType::Regression));
+    assert_eq!(of(json!({"id2label": two, "num_labels": 1})), None);
+    assert_eq!(of(json!({"num_labels": 1})), Some(ProblemType::Regression));
+    assert_eq!(of(json!({})), None);
 }
 
 #[test]

@@ -156,7 +156,10 @@ impl Files {
         let stored = match &entry.stored {
             Stored::Float(stored) => *stored,
             Stored::Other(other) => {
-                let message = format!("found type {other}, expected F32, F16 or BF16");
+                let message = format!(
+                    "found type {other}, expected F32, F16 or BF16: save the model in one of these, in Python \
+                     model.to(torch.bfloat16).save_pretrained(NEW)"
+                );
                 return Err(Error::tensor(shard.path(), name, message));
             }
         };
