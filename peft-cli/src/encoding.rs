@@ -202,8 +202,8 @@ pub fn check_lengths(budget: ContextBudget, rows: &Encoded, new_tokens: usize) -
     // The decoder of an encoder-decoder also reads the token it starts from.
     let start = usize::from(new_tokens > 0);
     rows.examples.iter().enumerate().try_for_each(|(index, row)| {
-        let (tokens, of_decoder) = (row.input_ids.len(), start.max(row.decoder_len()));
-        budget.check(tokens, of_decoder, new_tokens).map_err(|error| {
+        let (tokens, of_decoder) = (budget.counted(&row.input_ids), start.max(row.decoder_len()));
+        budget.check_row(&row.input_ids, of_decoder, new_tokens).map_err(|error| {
             // A model of one stack has no tokens of a decoder, and counts the new ones behind the row.
             let of_row = |tokens_found: usize| row.decoder_len() == 0 && tokens_found == tokens;
             let flag = match &error {

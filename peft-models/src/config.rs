@@ -107,9 +107,7 @@ impl ModelConfig {
 
     /// The value of a key, `None` if it is missing or null. Dots descend into objects.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
-        key.split('.')
-            .try_fold(&self.fields, |value, part| value.get(part))
-            .filter(|value| !value.is_null())
+        self.found(key).filter(|value| !value.is_null())
     }
 
     /// Whether a key has a value other than null.
@@ -117,9 +115,13 @@ impl ModelConfig {
         self.get(key).is_some()
     }
 
-    /// Whether a key is there and null, which for some keys differs from missing.
+    /// Whether a key is there and null, which for some keys differs from missing. Dots descend into objects.
     pub fn is_null(&self, key: &str) -> bool {
-        self.fields.get(key).is_some_and(Value::is_null)
+        self.found(key).is_some_and(Value::is_null)
+    }
+
+    fn found(&self, key: &str) -> Option<&Value> {
+        key.split('.').try_fold(&self.fields, |value, part| value.get(part))
     }
 
     /// The first of several keys whose value is an object that is not empty.
@@ -362,7 +364,8 @@ impl ModelConfig {
             }
             None => {
                 let named = self.get("id2label").and_then(|map| Some(map.as_object()?.len()));
-                let outputs = self.optional_size("num_labels")?.or(named);
+                // The names count where a config has both, as in transformers.
+                let outputs = named.or(self.optional_size("num_labels")?);
                 // As in transformers: one output is a score.
                 Ok(outputs.filter(|outputs| *outputs == 1).map(|_| ProblemType::Regression))
             }

@@ -4,7 +4,8 @@
 
 For the bases of vectors/logits in TASKS: rows.jsonl, and the logits of the plain model and of PEFT with the adapters
 prompt/ and prefix/ there, each row alone and unpadded. Where transformers is given ids, such a token takes no position;
-where it is given embeddings, as by PEFT's prompts, it takes one as any other.
+where it is given embeddings, as by PEFT's prompts, it takes one as any other. long.jsonl has a row of more tokens than
+the model has positions, which fits by that, with long-base.safetensors and long-prefix.safetensors.
 
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
@@ -33,6 +34,12 @@ def main():
         for kind in ("prompt", "prefix"):
             adapter = load_adapter(load_base(base, task), base / kind)
             save_rows(folder / f"{kind}.safetensors", [row_logits(adapter, row) for row in rows])
+        positions = plain.config.max_position_embeddings - pad - 1
+        long = [{"input_ids": [0, *([31, 9, pad, 54] * (positions // 3))[: positions + 3], 2]}]
+        write_jsonl(folder / "long.jsonl", long)
+        save_rows(folder / "long-base.safetensors", [row_logits(plain, row) for row in long])
+        prefixed = load_adapter(load_base(base, task), base / "prefix")
+        save_rows(folder / "long-prefix.safetensors", [row_logits(prefixed, row) for row in long])
 
 
 if __name__ == "__main__":

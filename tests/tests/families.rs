@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
-    NamedTensors, Result, Task,
+    NamedTensors, ProblemType, Result, Task,
     adapter::codec::{from_safetensors, to_safetensors},
 };
 use peft_models::{Loaded, ModelConfig, Weights};
@@ -108,7 +108,7 @@ fn an_untied_decoder_without_a_language_model_head_says_so() {
     let mut without = tensors;
     without.remove("lm_head.weight");
     let error = build(config, without).unwrap_err().to_string();
-    assert!(error.contains("lm_head.weight"), "{error}");
+    assert_all(&error, &["lm_head.weight", "write \"tie_word_embeddings\": true into config.json"]);
 
     let (mut config, tensors) = read("gpt2-cls");
     config["tie_word_embeddings"] = json!(false);
@@ -180,9 +180,49 @@ fn windows_that_cannot_be_are_refused() {
     let mixed = refusal("mistral-window", |config, _| {
         config["layer_types"] = json!(["full_attention", "sliding_attention"]);
     });
-    assert_all(&mixed, &["layer_types", "full_attention", "mistral"]);
+    assert_all(
+        &mixed,
+        &["layer_types", "full_attention", "mistral", "remove the key to compute as"],
+    );
     let none = refusal("mistral-window", |config, _| config["sliding_window"] = json!(0));
     assert_all(&none, &["sliding_window", "found 0"]);
+}
+
+/// As transformers: `num_labels` counts only where the classes have no names.
+#[test]
+fn one_output_is_a_score_by_the_names_of_the_classes() {
+    let of = |fields: Value| {
+        let (mut config, _) = read("bert");
+        let config = config.as_object_mut().unwrap();
+        config.remove("id2label");
+        config.extend(fields.as_object().unwrap().clone());
+        let config = ModelConfig::from_value(json!(config), Path::new("config.json")).unwrap();
+        config.problem_type().unwrap()
+    };
+    let (one, two) = (json!({"0": "a"}), json!({"0": "a", "1": "b"}));
+    assert_eq!(of(json!({"id2label": one, "num_labels": 2})), Some(ProblemType::Regression));
+    assert_eq!(of(json!({"id2label": two, "num_labels": 1})), None);
+    assert_eq!(of(json!({"num_labels": 1})), Some(ProblemType::Regression));
+    assert_eq!(of(json!({})), None);
+}
+
+#[test]
+fn a_tagger_without_a_bias_is_refused() {
+    let error =
+        refusal("llama-tok", |config, _| config["token_classification_bias"] = json!(false));
+    assert_all(&error, &["token_classification_bias", "found false"]);
+    let (mut config, tensors) = read("llama");
+    config["token_classification_bias"] = json!(false);
+    build(config, tensors).unwrap();
+}
+
+/// The name of early versions of transformers.
+#[test]
+fn layers_without_a_window_have_two_names() {
+    let (mut config, tensors) = read("qwen3");
+    let expected = build(config.clone(), tensors.clone()).unwrap().model.spec().clone();
+    config["layer_types"] = json!(["attention", "full_attention"]);
+    assert_eq!(build(config, tensors).unwrap().model.spec(), &expected);
 }
 
 #[test]

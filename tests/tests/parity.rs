@@ -13,7 +13,7 @@ use peft_tests::{shared, vectors};
 
 use crate::{
     comparison::{Report, compare},
-    support::{read_tensors, session},
+    support::{read_lines, read_tensors, session, token_ids},
 };
 
 /// Compares the logits of a file of rows with a vector: alone, in batches, padded on either side. Gives the largest
@@ -94,6 +94,27 @@ fn check_own_rows(folder: &str) -> usize {
 #[test]
 fn padding_inside_a_row_takes_the_position_that_transformers_gives_it() {
     assert_eq!(check_own_rows("inner_padding"), 6);
+}
+
+/// A row of more tokens than there are positions, some of which take none.
+#[test]
+fn padding_inside_a_row_makes_room_for_others() {
+    let mut report = Report::default();
+    for name in ["roberta-cls", "roberta-tok"] {
+        let (dir, model) = (vectors("inner_padding").join(name), vectors("logits").join(name));
+        let rows = dir.join("long.jsonl");
+        let ids = token_ids(&read_lines(&rows)[0]["input_ids"]);
+        assert!(ids.len() > session(&model, None).model().spec().max_positions.unwrap());
+        for (kind, adapter) in [("base", None), ("prefix", Some(model.join("prefix")))] {
+            let expected = dir.join(format!("long-{kind}.safetensors"));
+            report.note(name, kind, check(&model, adapter.as_deref(), &rows, &expected));
+        }
+        // Behind a prompt they are counted.
+        let prompted = session(&model, Some(&model.join("prompt")));
+        let error = prompted.encode(&[&rows], &TextArgs::default(), false).err().unwrap();
+        assert!(error.to_string().contains("virtual tokens + 45 tokens"), "{name}: {error}");
+    }
+    assert_eq!(report.finish(), 4);
 }
 
 /// Rows that end in the padding token, which transformers passes over: with its own classifier and PEFT's prefix, which

@@ -104,16 +104,10 @@ pub enum HubError {
         file: String,
     },
     /// A model without weights that can be read.
-    #[error(
-        "{name}: the repository has no safetensors weights and no pytorch_model.bin ({found}). Convert them in Python with \
-         transformers.AutoModel.from_pretrained({id:?}).save_pretrained(\"folder\", \
-         safe_serialization=True), replacing AutoModel by the class for its task, and give that folder"
-    )]
+    #[error("{name}: the repository has no safetensors weights and no pytorch_model.bin: {found}")]
     NoWeights {
         /// The repository, with its revision.
         name: String,
-        /// Without it.
-        id: String,
         /// What was found instead.
         found: String,
     },

@@ -6,6 +6,7 @@ use peft_core::{
     Adapter,
     text::tokenizer_files::{SETTINGS, TOKENIZER_JSON, VOCABULARIES},
 };
+use peft_models::weights::other_weights;
 
 use super::{
     error::HubError,
@@ -147,17 +148,14 @@ pub fn wanted(
         return Err(lacks(kind.config()));
     }
     let Some(weights) = kind.weights().iter().copied().find(has) else {
-        let is_other = |file: &&String| {
-            [".h5", ".msgpack", ".gguf", ".onnx", ".pt", ".pth"]
-                .iter()
-                .any(|end| file.ends_with(end))
-        };
-        return Err(match (kind, listed.iter().find(is_other)) {
-            (Kind::Adapter, _) => lacks(ADAPTER_WEIGHTS),
-            (Kind::Model, other) => HubError::NoWeights {
+        return Err(match kind {
+            Kind::Adapter => lacks(ADAPTER_WEIGHTS),
+            Kind::Model => HubError::NoWeights {
                 name: name.to_string(),
-                id: name.id().to_string(),
-                found: other.map_or("no weights at all".into(), |file| format!("found {file}")),
+                found: match other_weights(listed.to_vec()) {
+                    Some((file, what)) => format!("found {file}, {what}"),
+                    None => "found no weights at all; give another repository, or a folder".into(),
+                },
             },
         });
     };
@@ -256,7 +254,10 @@ mod tests {
         assert!(absent.is_empty());
         let says = |kind, listed: &[&str]| choose(kind, listed).unwrap_err().to_string();
         let old = says(Kind::Model, &["config.json", "tf_model.h5"]);
-        assert!(old.contains("found tf_model.h5") && old.contains("save_pretrained"), "{old}");
+        assert!(old.contains("found tf_model.h5, weights of TensorFlow"), "{old}");
+        assert!(old.contains("from_tf=True).save_pretrained("), "{old}");
+        let exported = says(Kind::Model, &["config.json", "onnx/model.onnx"]);
+        assert!(exported.contains("found onnx/model.onnx, an export for inference"), "{exported}");
         assert!(says(Kind::Model, &["model.safetensors"]).contains("config.json"));
         assert!(says(Kind::Adapter, &["adapter_config.json"]).contains(ADAPTER_WEIGHTS));
     }

@@ -279,7 +279,8 @@ impl Session {
     /// [`Error::Data`](peft_core::Error::Data) at the first row that does not.
     pub fn check_lengths(&self, rows: &Encoded, new_tokens: usize) -> Result<()> {
         check_sources(&self.virtual_tokens, rows)?;
-        let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
+        let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens)
+            .with_uncounted(self.model().uncounted_token());
         check_lengths(budget, rows, new_tokens)
     }
 }

@@ -171,7 +171,9 @@ impl PreparedRun {
     /// an infix.
     fn check_rows<M: PeftMethod>(&self, method: &M) -> Result<()> {
         let virtual_tokens = method.fold().virtual_tokens(Mode::Evaluate);
-        let budget = ContextBudget::new(self.base.model.spec(), &virtual_tokens);
+        let model = &self.base.model;
+        let budget = ContextBudget::new(model.spec(), &virtual_tokens)
+            .with_uncounted(model.uncounted_token());
         let of = |run: &Self| {
             [&run.train, &run.valid].into_iter().try_for_each(|rows| {
                 check_infix(&virtual_tokens, run.task).map_err(as_flag)?;

@@ -2,7 +2,7 @@
 
 use super::{
     spec::{ModelSpec, Side},
-    virtual_tokens::VirtualTokens,
+    virtual_tokens::{Content, VirtualTokens},
 };
 use crate::error::{Error, Result};
 
@@ -12,6 +12,10 @@ pub struct ContextBudget {
     two_sides: bool,
     encoder: Limit,
     decoder: Limit,
+    /// Whether embeddings stand in front of the rows.
+    has_prompt: bool,
+    /// The token that takes no position.
+    uncounted: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +98,34 @@ impl ContextBudget {
             two_sides: spec.is_encoder_decoder(),
             encoder: Limit::new(spec, virtual_tokens, Side::Encoder),
             decoder: Limit::new(spec, virtual_tokens, Side::Decoder),
+            has_prompt: matches!(virtual_tokens.content, Content::Embeddings(_)),
+            uncounted: None,
         }
+    }
+
+    /// For rows in which this token takes no position, unless they have a prompt: that of
+    /// [`FrozenModel::uncounted_token`](super::frozen::FrozenModel::uncounted_token).
+    #[must_use]
+    pub fn with_uncounted(self, token: Option<u32>) -> Self {
+        Self { uncounted: token.filter(|_| !self.has_prompt), ..self }
+    }
+
+    /// The tokens of a row that take a position.
+    pub fn counted(&self, ids: &[u32]) -> usize {
+        match self.uncounted {
+            Some(token) => ids.iter().filter(|id| **id != token).count(),
+            None => ids.len(),
+        }
+    }
+
+    /// As [`check`](Self::check), for a row of these input tokens.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check).
+    pub fn check_row(&self, ids: &[u32], decoder_tokens: usize, new_tokens: usize) -> Result<()> {
+        self.encoder.check_pairs(ids.len())?;
+        self.check(self.counted(ids), decoder_tokens, new_tokens)
     }
 
     /// Checks a row of `tokens` input tokens and, on an encoder-decoder, `decoder_tokens` decoder

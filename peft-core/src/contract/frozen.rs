@@ -343,7 +343,8 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     if batch.is_empty() {
         return Err(Error::Mismatch("there are no words to take activations of".into()));
     }
-    check_length(spec.max_positions, 0, ids.len(), 0)?;
+    let counted = ids.iter().filter(|id| Some(**id) != model.uncounted_token()).count();
+    check_length(spec.max_positions, 0, counted, 0)?;
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
     let mut input =
         StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());

@@ -66,14 +66,15 @@ pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
 ///
 /// [`Error::TooLong`] with the first example that does not fit.
 pub fn check_lengths<'a>(
-    spec: &ModelSpec,
+    model: &dyn FrozenModel,
     virtual_tokens: &VirtualTokens,
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
-    let budget = ContextBudget::new(spec, virtual_tokens);
+    let budget =
+        ContextBudget::new(model.spec(), virtual_tokens).with_uncounted(model.uncounted_token());
     examples
         .into_iter()
-        .try_for_each(|example| budget.check(example.input_ids.len(), example.decoder_len(), 0))
+        .try_for_each(|example| budget.check_row(&example.input_ids, example.decoder_len(), 0))
 }
 
 /// Checks that rows of a task have a source and a target, if virtual tokens are an infix, which stands between them.

@@ -81,7 +81,7 @@ impl<'a> TaskRun<'a> {
             return Err(Error::setting("packing", message));
         }
         let examples = data.train.iter().chain(data.valid);
-        check_lengths(spec, virtual_tokens, examples.clone())?;
+        check_lengths(model, virtual_tokens, examples.clone())?;
         check_targets(config.task, config.problem_type, examples.clone())?;
         check_sources(virtual_tokens, examples)?;
         rows.check_best_metric()?;

@@ -293,6 +293,31 @@ mod tests {
         );
     }
 
+    /// As in transformers 5.23, where 0 and null say nothing.
+    #[test]
+    fn yarn_passes_over_what_says_nothing() {
+        let of = |more: Value| {
+            let mut parameters =
+                json!({ "type": "yarn", "original_max_position_embeddings": 1024 });
+            for (key, value) in more.as_object().unwrap() {
+                parameters[key] = value.clone();
+            }
+            let config = json!({ "rope_scaling": parameters, "max_position_embeddings": 4096 });
+            let found = rotary(config).unwrap();
+            (found.frequencies, found.scale)
+        };
+        let plain = of(json!({ "factor": 4.0 }));
+        for more in [
+            json!({ "factor": 4.0, "beta_fast": 0, "beta_slow": 0.0 }),
+            json!({ "factor": 4.0, "beta_fast": null, "mscale": 0.7, "mscale_all_dim": 0 }),
+            json!({ "factor": 4.0, "mscale": 0.7 }),
+            json!({ "factor": null }),
+        ] {
+            assert_eq!(of(more.clone()), plain, "{more}");
+        }
+        assert_ne!(of(json!({ "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 0.1 })), plain);
+    }
+
     #[test]
     fn what_is_not_known_is_refused_by_name() {
         for (config, parts) in [

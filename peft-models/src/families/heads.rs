@@ -84,7 +84,15 @@ pub fn load_lm_head(
     match lm_head_of(config, tied_by_default)? {
         LmHead::Tied => Ok(Some(Linear::tied(word.clone(), weights.compute()))),
         LmHead::None => Ok(None),
-        LmHead::Own => own(weights),
+        LmHead::Own => own(weights).map_err(|error| match error {
+            Error::Tensor { path, name, message } => {
+                let message = format!(
+                    "{message}; if the embedding is the head, too, write \"tie_word_embeddings\": true into config.json"
+                );
+                Error::Tensor { path, name, message }
+            }
+            other => other,
+        }),
     }
 }
 

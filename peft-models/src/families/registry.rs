@@ -105,7 +105,8 @@ fn family(config: &ModelConfig) -> Result<&'static Family> {
     })
 }
 
-/// Checks that the config names a family that loads, weights that are not quantised, and no setting twice.
+/// Checks that the config names a family that loads, weights that are not quantised, no setting twice, none of single
+/// layers, and no decoder that sees what follows.
 ///
 /// # Errors
 ///
@@ -114,6 +115,19 @@ fn family(config: &ModelConfig) -> Result<&'static Family> {
 pub fn check(config: &ModelConfig) -> Result<()> {
     family(config)?;
     other_names::check(config)?;
+    if config.is_set("per_layer_config", 0.0) {
+        let message =
+            "has settings of single layers, and this version knows those of all layers alone";
+        return Err(config.error("per_layer_config", message));
+    }
+    // Others have no causal mask.
+    let has_decoder =
+        !matches!(config.model_type()?, "bert" | "camembert" | "roberta" | "xlm-roberta");
+    if has_decoder && !config.flag("is_causal", true)? {
+        let message = "found false, with which tokens see those behind them in transformers 5; this version knows true alone, \
+                       which is what transformers 4 computes whatever the key says";
+        return Err(config.error("is_causal", message));
+    }
     quantised::refuse(config)
 }
 
@@ -151,7 +165,7 @@ pub fn outline_of(config: &ModelConfig) -> Result<Outline> {
 mod tests {
     use std::path::Path;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -181,6 +195,28 @@ mod tests {
         let both = json!({"model_type": "gpt2", "architectures": ["BertModel"]});
         let config = complete(ModelConfig::from_value(both, Path::new("c")).unwrap());
         assert_eq!(config.model_type().unwrap(), "gpt2");
+    }
+
+    #[test]
+    fn settings_of_single_layers_are_refused() {
+        let of = |layers: Value| {
+            let value = json!({"model_type": "llama", "per_layer_config": layers});
+            check(&ModelConfig::from_value(value, Path::new("c")).unwrap())
+        };
+        let error = of(json!({"1": {"rms_norm_eps": 0.5}})).unwrap_err().to_string();
+        assert!(error.contains("key `per_layer_config`: has settings of single layers"), "{error}");
+        assert!(of(json!({})).is_ok() && of(json!(null)).is_ok());
+    }
+
+    #[test]
+    fn decoders_that_see_what_follows_are_refused() {
+        let of = |model_type: &str, is_causal: Value| {
+            let value = json!({"model_type": model_type, "is_causal": is_causal});
+            check(&ModelConfig::from_value(value, Path::new("c")).unwrap())
+        };
+        let error = of("qwen2", json!(false)).unwrap_err().to_string();
+        assert!(error.contains("key `is_causal`: found false, with which tokens see"), "{error}");
+        assert!(of("qwen2", json!(true)).is_ok() && of("bert", json!(false)).is_ok());
     }
 
     #[test]

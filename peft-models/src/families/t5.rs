@@ -177,7 +177,8 @@ pub fn load(
     // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 ties by the weights, and takes
     // the key for that alone.
     let tied = config.flag("tie_word_embeddings", true)?;
-    let scaled = !is_mt5 && config.flag("scale_decoder_outputs", tied)?;
+    let key = "scale_decoder_outputs";
+    let scaled = !is_mt5 && !config.is_null(key) && config.flag(key, tied)?;
     let model = T5 {
         spec: spec(config.model_type()?, [h, vocab], encoder, decoder, None, weights.dtype()),
         encoder: Stack::load(config, &read, weights, Side::Encoder, encoder.layers)?,

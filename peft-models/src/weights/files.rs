@@ -45,7 +45,8 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds a file. Of a tensor that several files hold, that of the file for which the index lists it is used.
+    /// Adds a file. A tensor that several files hold must be the same in all of them: the index names one, and transformers
+    /// uses the last.
     fn add(&mut self, path: &Path, listed: &[String]) -> Result<()> {
         let (shard, entries) = Shard::open(path)?;
         let mut here = BTreeMap::new();
@@ -53,6 +54,17 @@ impl Files {
         if let Some(missing) = listed.iter().find(|name| !here.contains_key(*name)) {
             let message = format!("is missing, {} lists it", self.path.display());
             return Err(Error::tensor(path, missing, message));
+        }
+        for (name, entry) in &here {
+            let Some((other, there)) = self.entries.get(name) else { continue };
+            let other = &self.shards[*other];
+            if !are_equal((other, there), (&shard, entry))? {
+                let message = format!(
+                    "differs from the tensor of this name in {}: one of the two files is out of date; write the model anew",
+                    other.path().display()
+                );
+                return Err(Error::tensor(path, name, message));
+            }
         }
         let index = self.shards.len();
         self.shards.push(shard);
@@ -134,23 +146,7 @@ impl Files {
 
     /// Whether two tensors are equal bit by bit, compared piece by piece.
     pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
-        let ((shard, one), (other_shard, other)) = (self.entry(one)?, self.entry(other)?);
-        if (&one.stored, &one.shape) != (&other.stored, &other.shape) {
-            return Ok(false);
-        }
-        let piece = piece(one).max(piece(other));
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        for start in (0..one.bytes).step_by(piece) {
-            let len = piece.min(one.bytes - start);
-            left.resize(len, 0);
-            right.resize(len, 0);
-            shard.fill(one, start, &mut left)?;
-            other_shard.fill(other, start, &mut right)?;
-            if left != right {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        are_equal(self.entry(one)?, self.entry(other)?)
     }
 
     /// A tensor of floats as `dtype`: a view of the file if it has this type and `in_place` allows it.
@@ -160,7 +156,10 @@ impl Files {
         let stored = match &entry.stored {
             Stored::Float(stored) => *stored,
             Stored::Other(other) => {
-                let message = format!("found type {other}, expected F32, F16 or BF16");
+                let message = format!(
+                    "found type {other}, expected F32, F16 or BF16: save the model in one of these, in Python \
+                     model.to(torch.bfloat16).save_pretrained(NEW)"
+                );
                 return Err(Error::tensor(shard.path(), name, message));
             }
         };
@@ -193,6 +192,29 @@ impl Files {
             }
         }
     }
+}
+
+/// Whether two tensors are equal bit by bit, compared piece by piece.
+fn are_equal(
+    (shard, one): (&Shard, &Entry),
+    (other_shard, other): (&Shard, &Entry),
+) -> Result<bool> {
+    if (&one.stored, &one.shape) != (&other.stored, &other.shape) {
+        return Ok(false);
+    }
+    let piece = piece(one).max(piece(other));
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    for start in (0..one.bytes).step_by(piece) {
+        let len = piece.min(one.bytes - start);
+        left.resize(len, 0);
+        right.resize(len, 0);
+        shard.fill(one, start, &mut left)?;
+        other_shard.fill(other, start, &mut right)?;
+        if left != right {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Of values that lie apart, a band of whole rows: in a transposed matrix, the values of one column that it holds follow one
@@ -243,6 +265,36 @@ mod tests {
         bytes.extend(header.as_bytes());
         bytes.extend([1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()));
         fs::write(dir.join("model.safetensors"), bytes).unwrap();
+    }
+
+    /// transformers uses the last file, the index names one: which is right, nobody knows.
+    #[test]
+    fn a_tensor_in_two_files_is_the_same_in_both() {
+        let one = tempfile::tempdir().unwrap();
+        let dir = one.path();
+        write(dir, 0);
+        let bytes = fs::read(dir.join("model.safetensors")).unwrap();
+        fs::rename(dir.join("model.safetensors"), dir.join("1.safetensors")).unwrap();
+        let index = r#"{"weight_map": {"x": "1.safetensors", "y": "2.safetensors"}}"#;
+        fs::write(dir.join("model.safetensors.index.json"), index).unwrap();
+        let header = r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#;
+        let values = &bytes[bytes.len() - 8..];
+        for (x, is_same) in [(values, true), (&[0; 8][..], false)] {
+            let len = (header.len() as u64).to_le_bytes();
+            let file = [&len[..], header.as_bytes(), x, &[0; 4]].concat();
+            fs::write(dir.join("2.safetensors"), file).unwrap();
+            match Files::open(dir) {
+                Ok(files) => assert!(is_same && files.names().eq(["x", "y"])),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(
+                        !is_same && error.contains("2.safetensors: tensor `x`: differs from"),
+                        "{error}"
+                    );
+                    assert!(error.contains("1.safetensors: one of the two"), "{error}");
+                }
+            }
+        }
     }
 
     #[test]

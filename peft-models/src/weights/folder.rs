@@ -35,6 +35,13 @@ impl WeightFiles {
     /// [`Error::File`] if there are none, naming what is there instead; [`Error::Read`], [`Error::File`] or
     /// [`Error::Config`] for an index that cannot be used.
     pub fn of(dir: &Path) -> Result<Self> {
+        if let Some(path) = named_by_config(dir)? {
+            let shards = match path.extension().is_some_and(|end| end == "json") {
+                true => shards(&path)?,
+                false => vec![(path.clone(), Vec::new())],
+            };
+            return Ok(Self { path, shards });
+        }
         for name in NAMES {
             let path = dir.join(name);
             if !is_present(&path)? {
@@ -47,6 +54,33 @@ impl WeightFiles {
             return Ok(Self { path, shards });
         }
         Err(Error::file(dir, none_in(dir)))
+    }
+}
+
+/// The file that `config.json` names, which transformers uses in place of those by the usual names.
+///
+/// # Errors
+///
+/// [`Error::Config`] for one that is no safetensors file or index, lies elsewhere, or is missing.
+fn named_by_config(dir: &Path) -> Result<Option<PathBuf>> {
+    const KEY: &str = "transformers_weights";
+    let config = dir.join("config.json");
+    // What is wrong with the file is told where it is read for the model.
+    let fields = read::json(&config).unwrap_or_default();
+    let Some(value) = fields.get(KEY).filter(|value| !value.is_null()) else { return Ok(None) };
+    let is_known =
+        |name: &&str| name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+    let path = value.as_str().filter(is_known).and_then(below).ok_or_else(|| {
+        let message = format!("found {value}, expected the path of a .safetensors file, or of an index of such files, in this folder");
+        Error::config(&config, KEY, message)
+    })?;
+    let path = dir.join(path);
+    match is_present(&path)? {
+        true => Ok(Some(path)),
+        false => {
+            let message = format!("names {}, which is missing", path.display());
+            Err(Error::config(&config, KEY, message))
+        }
     }
 }
 
@@ -219,6 +253,35 @@ mod tests {
             (dir.path().join("parts/1.bin"), names(&["x", "y"])),
         ];
         assert_eq!(WeightFiles::of(dir.path()).unwrap().shards, expected);
+    }
+
+    #[test]
+    fn a_config_may_name_the_file() {
+        let config = |name: &str| format!("{{\"transformers_weights\": {name}}}");
+        let index = r#"{"weight_map": {"a": "1.safetensors"}}"#;
+        for (name, file, shard) in [
+            ("null", "model.safetensors", "model.safetensors"),
+            ("\"own.safetensors\"", "own.safetensors", "own.safetensors"),
+            ("\"own.safetensors.index.json\"", "own.safetensors.index.json", "1.safetensors"),
+        ] {
+            let config = config(name);
+            let files = ["model.safetensors", "own.safetensors", "1.safetensors"].map(|n| (n, ""));
+            let more = [("config.json", &config[..]), ("own.safetensors.index.json", index)];
+            let dir = folder(&[&files[..], &more].concat());
+            let found = WeightFiles::of(dir.path()).unwrap();
+            assert_eq!(found.path, dir.path().join(file), "{name}");
+            assert_eq!(found.shards[0].0, dir.path().join(shard), "{name}");
+        }
+        for (name, says) in [
+            ("\"../own.safetensors\"", "expected the path of a .safetensors file"),
+            ("\"own.bin\"", "expected the path of a .safetensors file"),
+            ("7", "found 7, expected the path"),
+            ("\"own.safetensors\"", "own.safetensors, which is missing"),
+        ] {
+            let error = refusal(&[("config.json", &config(name)), ("model.safetensors", "")]);
+            let key = "config.json: key `transformers_weights`: ";
+            assert!(error.contains(key) && error.contains(says), "{name}: {error}");
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub use format::WeightFormat;
 pub(crate) use head_names::LM_HEAD;
 pub(crate) use identity::sha256;
 pub(crate) use matrix::Matrix;
+pub use other_tools::other_weights;
 pub use report::LoadReport;
 pub(crate) use source::Source;
 pub(crate) use widened::keeps_none;

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// Files that training leaves beside the weights. They hold none.
-const OF_TRAINING: [&str; 8] = [
+const OF_TRAINING: [&str; 7] = [
     "optimizer",
     "scheduler",
     "scaler",
@@ -12,7 +12,6 @@ const OF_TRAINING: [&str; 8] = [
     "trainer_state",
     "rng_state",
     "random_states",
-    "rotating_",
 ];
 
 const TENSORFLOW: &str = "weights of TensorFlow. Convert them in Python, with transformers 4 and TensorFlow: \
@@ -43,6 +42,7 @@ const MLX: &str = "weights of MLX or numpy. Give the model that they were conver
 const GGML: &str = "an old file of llama.cpp. Give a .gguf file of the model, or its folder in Hugging Face's format";
 const PART_OF_GGUF: &str =
     "a part of a GGUF file. Give its first part, whose name ends in -00001-of-0000N.gguf";
+const GGUF: &str = "a GGUF file. Download it, and give its path in place of the folder or the name";
 const PADDLE: &str = "weights of PaddlePaddle. Give the model in Hugging Face's format";
 const RUST: &str = "weights of rust-bert. Give the model in Hugging Face's format, which is usually published beside it";
 const SAFETENSORS: &str = "a file of safetensors by another name than is looked for. If it holds all tensors of the model, copy it to \
@@ -70,7 +70,8 @@ pub fn described(name: &str) -> Option<&'static str> {
         _ if ends(&[".h5", ".ckpt.index", ".ckpt.meta"]) => TENSORFLOW,
         _ if ends(&[".msgpack"]) => FLAX,
         _ if ends(&[".nemo"]) => NEMO,
-        _ if ends(&[".gguf"]) => PART_OF_GGUF,
+        _ if ends(&[".gguf"]) && name.contains("-of-") => PART_OF_GGUF,
+        _ if ends(&[".gguf"]) => GGUF,
         _ if ends(&[".npz"]) => MLX,
         _ if ends(&[".pdparams"]) => PADDLE,
         _ if ends(&[".ckpt"]) => LIGHTNING,
@@ -91,12 +92,19 @@ pub fn of_one_tool(dir: &Path) -> Option<(String, &'static str)> {
     in_folder(dir).filter(|(_, what)| rank(what) == 0)
 }
 
-/// What a folder holds in place of weights that are read: the name, and what it is. Of several, that which tells most, and
-/// of these the first by name.
+/// What a folder holds in place of weights that are read, as [`other_weights`] says it.
 pub fn in_folder(dir: &Path) -> Option<(String, &'static str)> {
     let names = fs::read_dir(dir).into_iter().flatten();
-    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let found = names.filter_map(|name| described(&name).map(|what| (name, what)));
+    other_weights(names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
+}
+
+/// What stands among files in place of weights that are read: the name, and what it is, a noun with the way out. Of several,
+/// that which tells most, and of these the first by name. Names may be paths.
+pub fn other_weights(names: impl IntoIterator<Item = String>) -> Option<(String, &'static str)> {
+    let found = names.into_iter().filter_map(|name| {
+        let what = described(name.rsplit('/').next().unwrap_or(&name))?;
+        Some((name, what))
+    });
     found.min_by(|(a, x), (b, y)| rank(x).cmp(&rank(y)).then_with(|| a.cmp(b)))
 }
 
@@ -131,6 +139,7 @@ mod tests {
             ("ggml-model-q4_0.bin", Some("llama.cpp")),
             ("model_state.pdparams", Some("PaddlePaddle")),
             ("m-00002-of-00003.gguf", Some("its first part")),
+            ("m.Q4_0.gguf", Some("give its path")),
             ("rust_model.ot", Some("rust-bert")),
             ("weights.safetensors", Some("copy it to model.safetensors")),
             ("optimizer.pt", None),

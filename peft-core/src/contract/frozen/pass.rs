@@ -109,7 +109,7 @@ pub(super) fn states_below<M: FrozenModel + ?Sized>(
     }
     virtual_tokens.check(spec, batch.rows())?;
     let taken = virtual_tokens.positions_taken(Side::Decoder, false);
-    check_rows(spec.positions(Side::Decoder), &taken, batch.mask())?;
+    check_rows(spec.positions(Side::Decoder), &taken, &counts(batch.mask()))?;
     let rows = embed(model, batch);
     let tokens = placed(TokenCache::new(), batch, virtual_tokens)?;
     let mut input = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
@@ -215,7 +215,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
             StackInput::packed(rows, batch.mask(), blocks, virtual_tokens.clone())
         }
         None => {
-            check_rows(positions, &taken, &tokens.mask().concat(batch.mask()))?;
+            check_rows(positions, &taken, &counts(&tokens.mask().concat(batch.mask())))?;
             StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone())
         }
     };
@@ -294,7 +294,9 @@ fn encode<M: FrozenModel + ?Sized>(
     virtual_tokens.check(spec, batch.rows())?;
     let own = virtual_tokens.at(Site::EncoderSelf).cast(spec.dtype);
     let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
-    check_rows(spec.positions(Side::Encoder), &taken, batch.mask())?;
+    let has_prompt = matches!(own.content, Content::Embeddings(_));
+    let uncounted = model.uncounted_token().filter(|_| !has_prompt);
+    check_rows(spec.positions(Side::Encoder), &taken, &counted(batch, uncounted))?;
     let virtual_mask = own.mask();
     let tokens = rows_of(model, batch, &layers);
     let (rows, in_front, mask, past) = match own.content {
@@ -358,10 +360,26 @@ fn check_blocks(positions: Option<usize>, taken: &[usize], blocks: &[Block]) -> 
     })
 }
 
-/// As [`check_length`], for each row of a batch; a single entry of `taken` is shared by all.
-fn check_rows(positions: Option<usize>, taken: &[usize], tokens: &Mask) -> Result<()> {
-    (0..tokens.rows()).try_for_each(|row| {
+/// The tokens of each row of a mask.
+fn counts(mask: &Mask) -> Vec<usize> {
+    (0..mask.rows()).map(|row| mask.count(row)).collect()
+}
+
+/// The tokens of each row that take a position: all but `uncounted`.
+fn counted(batch: &TokenBatch, uncounted: Option<u32>) -> Vec<usize> {
+    let Some(token) = uncounted else { return counts(batch.mask()) };
+    let of_row = |row: usize| {
+        let ids = &batch.ids()[row * batch.len()..(row + 1) * batch.len()];
+        let is_counted = |(id, real): &(&u32, &bool)| **real && **id != token;
+        ids.iter().zip(batch.mask().row(row)).filter(is_counted).count()
+    };
+    (0..batch.rows()).map(of_row).collect()
+}
+
+/// As [`check_length`], for each row of a batch with so many `tokens`; a single entry of `taken` is shared by all.
+fn check_rows(positions: Option<usize>, taken: &[usize], tokens: &[usize]) -> Result<()> {
+    tokens.iter().enumerate().try_for_each(|(row, tokens)| {
         let virtual_tokens = taken[if taken.len() == 1 { 0 } else { row }];
-        check_length(positions, virtual_tokens, tokens.count(row), 0)
+        check_length(positions, virtual_tokens, *tokens, 0)
     })
 }

@@ -118,18 +118,24 @@ pub fn read(config: &ModelConfig, pairs: usize) -> Result<(f64, Scaling)> {
             context: context()?,
         },
         "yarn" => {
-            let factor = number("factor", None)?;
+            let factor = match config.is_null(&key("factor")) {
+                true => size(config, "max_position_embeddings")? as f64 / context()?,
+                false => number("factor", None)?,
+            };
             let grown = |by: f64| if factor <= 1.0 { 1.0 } else { 0.1 * by * factor.ln() + 1.0 };
-            let scale = match [config.has(&key("mscale")), config.has(&key("mscale_all_dim"))] {
-                [true, true] => {
-                    grown(number("mscale", None)?) / grown(number("mscale_all_dim", None)?)
-                }
+            // As in transformers, 0 says nothing there.
+            let said = |name: &str| match config.number(&key(name), 0.0)? {
+                0.0 => Ok(None),
+                _ => number(name, None).map(Some),
+            };
+            let scale = match (said("mscale")?, said("mscale_all_dim")?) {
+                (Some(scale), Some(of_all)) => grown(scale) / grown(of_all),
                 _ => grown(1.0),
             };
             Scaling::Yarn {
                 factor,
-                fast: number("beta_fast", Some(32.0))?,
-                slow: number("beta_slow", Some(1.0))?,
+                fast: said("beta_fast")?.unwrap_or(32.0),
+                slow: said("beta_slow")?.unwrap_or(1.0),
                 context: context()?,
                 truncate: config.flag(&key("truncate"), true)?,
                 scale: number("attention_factor", Some(scale))?,

@@ -7,7 +7,8 @@
 //! | qwen2 | yes | no | no | chosen layers |
 //! | qwen3 | `attention_bias` | `attention_bias` | yes | chosen layers |
 
-use peft_core::Result;
+use peft_core::{Result, Task};
+use serde_json::json;
 
 use crate::{
     blocks::{Activation, Heads},
@@ -22,6 +23,8 @@ const FULL_LAYERS: usize = 28;
 /// The names in `layer_types`.
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
+/// What early versions of transformers called [`FULL`].
+const FULL_BEFORE: &str = "attention";
 
 /// The members of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,10 @@ impl LlamaConfig {
     pub fn read(config: &ModelConfig) -> Result<Self> {
         let member = Member::read(config)?;
         let hidden_size = size(config, "hidden_size")?;
+        // The head of a tagger has one in adapters, too.
+        if config.task() == Some(Task::TokenCls) {
+            config.require("token_classification_bias", &json!(true))?;
+        }
         let bias = || config.flag("attention_bias", false);
         let (input_bias, output_bias) = match member {
             Member::Mistral => (false, false),
@@ -147,8 +154,12 @@ fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Op
     if member == Member::Mistral {
         // All its layers are alike; a config that says otherwise belongs to another model.
         let all = if window.is_some() { SLIDING } else { FULL };
-        if let Some(other) = types.iter().flatten().find(|name| **name != all) {
-            let message = format!("found {other:?}, all layers of this mistral are {all:?}");
+        let is_other = |name: &&&str| **name != all && !(all == FULL && **name == FULL_BEFORE);
+        if let Some(other) = types.iter().flatten().find(is_other) {
+            let message = format!(
+                "found {other:?}, all layers of this mistral are {all:?}: remove the key to compute as transformers does, \
+                 which passes over it"
+            );
             return Err(config.error("layer_types", message));
         }
         return Ok(vec![window; layers]);
@@ -164,7 +175,7 @@ fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Op
     types
         .into_iter()
         .map(|name| match (name, window) {
-            (FULL, _) => Ok(None),
+            (FULL | FULL_BEFORE, _) => Ok(None),
             (SLIDING, Some(window)) => Ok(Some(window)),
             (SLIDING, None) => Err(config.error(
                 "layer_types",
