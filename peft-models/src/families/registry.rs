@@ -160,6 +160,11 @@ pub fn outline_of(config: &ModelConfig) -> Result<Outline> {
     outline(&config)
 }
 
+/// The sizes that a config lacks, by the names of its family, with those of transformers' class, which stand in their place.
+pub fn assumed_sizes(config: &ModelConfig) -> Vec<(&'static str, usize)> {
+    class_defaults::assumed_sizes(&complete(config.clone()))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -195,6 +200,15 @@ mod tests {
         let both = json!({"model_type": "gpt2", "architectures": ["BertModel"]});
         let config = complete(ModelConfig::from_value(both, Path::new("c")).unwrap());
         assert_eq!(config.model_type().unwrap(), "gpt2");
+    }
+
+    #[test]
+    fn a_size_by_another_name_is_not_assumed() {
+        let value = json!({
+            "architectures": ["GPT2LMHeadModel"], "hidden_size": 8, "n_layer": 2, "n_head": 2, "vocab_size": 9
+        });
+        let config = ModelConfig::from_value(value, Path::new("c")).unwrap();
+        assert_eq!(assumed_sizes(&config), [("n_positions", 1024)]);
     }
 
     #[test]
