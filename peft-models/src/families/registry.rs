@@ -124,8 +124,8 @@ pub fn check(config: &ModelConfig) -> Result<()> {
     let has_decoder =
         !matches!(config.model_type()?, "bert" | "camembert" | "roberta" | "xlm-roberta");
     if has_decoder && !config.flag("is_causal", true)? {
-        let message = "found false, with which tokens see those behind them in transformers 5; this version knows true alone, \
-                       which is what transformers 4 computes whatever the key says";
+        let message = "found false, with which tokens see those behind them in transformers 5, and this version has a causal \
+                       mask alone: remove the key for that, which transformers 4 has whatever the key says";
         return Err(config.error("is_causal", message));
     }
     quantised::refuse(config)
