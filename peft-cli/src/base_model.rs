@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{Adapter, Result};
-use peft_models::{LoadOptions, Loaded, Weights};
+use peft_models::{LoadOptions, Loaded, ModelConfig, Weights};
 
 use crate::output;
 
@@ -16,13 +16,7 @@ use crate::output;
 pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded> {
     let loaded = peft_models::load_with(dir, device, options)?;
     note_adapter(&loaded)?;
-    let assumed = assumed(&loaded);
-    if !assumed.is_empty() {
-        output::note(format!(
-            "note: {} lacks sizes, which are taken from transformers' class: {assumed}",
-            loaded.config.path().display()
-        ));
-    }
+    note_assumed(&loaded.config);
     let layers = listed(&loaded.report.more_layers);
     if !layers.is_empty() {
         output::note(format!(
@@ -38,10 +32,21 @@ pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded>
     Ok(loaded)
 }
 
-/// The sizes that the model's config lacks, each with the value that stands in its place.
-pub fn assumed(loaded: &Loaded) -> String {
-    let sizes = peft_models::assumed_sizes(&loaded.config).into_iter();
+/// The sizes that a model's config lacks, each with the value that stands in its place.
+pub fn assumed(config: &ModelConfig) -> String {
+    let sizes = peft_models::assumed_sizes(config).into_iter();
     sizes.map(|(key, size)| format!("{key} {size}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Tells of sizes that a model's config lacks.
+pub fn note_assumed(config: &ModelConfig) {
+    let assumed = assumed(config);
+    if !assumed.is_empty() {
+        output::note(format!(
+            "note: {} lacks sizes, which are taken from transformers' class: {assumed}",
+            config.path().display()
+        ));
+    }
 }
 
 /// Names, each with its number of tensors.

@@ -50,10 +50,10 @@ pub mod random_model;
 pub mod weights;
 
 pub use adapter_beside::adapter_beside;
-pub use class_defaults::{assumed_sizes, special_tokens};
+pub use class_defaults::special_tokens;
 pub use compute::Compute;
 pub use config::ModelConfig;
-pub use families::{LmHead, Outline, Parameters, SUPPORTED, outline_of};
+pub use families::{LmHead, Outline, Parameters, SUPPORTED, assumed_sizes, outline_of};
 pub use load::{Loaded, build, build_with, load, load_with};
 pub use options::LoadOptions;
 pub use weights::{LoadReport, WeightFormat, Weights};

@@ -362,6 +362,12 @@ fn a_t5_scales_the_states_of_its_head_unless_its_config_says_otherwise() {
 }
 
 #[test]
+fn the_encoder_of_a_t5_alone_is_told() {
+    let error = refusal("t5", |_, tensors| tensors.retain(|name, _| !name.starts_with("decoder.")));
+    assert_all(&error, &["decoder.block.0", "T5EncoderModel", "give the whole model"]);
+}
+
+#[test]
 fn an_untied_t5_without_a_head_says_so() {
     let (mut config, mut tensors) = read("t5v11-v4");
     config["tie_word_embeddings"] = json!(false);

@@ -190,7 +190,7 @@ fn as_lines(
     let yes_or = |yes: bool, no: &str| if yes { "yes".to_string() } else { no.to_string() };
     let positions = spec.max_positions.map_or("no limit".into(), grouped);
     let classes = model.classifier().map_or("none".into(), |h| h.num_classes().to_string());
-    let assumed = base_model::assumed(loaded);
+    let assumed = base_model::assumed(&loaded.config);
     let mut lines = vec![
         ("model", format!("{} ({})", spec.model_type, loaded.config.architectures())),
         ("supported", "yes".into()),

@@ -20,6 +20,7 @@ use super::{
     weightless::Weightless,
 };
 use crate::{
+    base_model,
     device::{Backend, DeviceName, open::open},
     error::{CliError, CliResult},
     flags::method_name::MethodName,
@@ -78,6 +79,7 @@ impl Planned {
         let read = ModelConfig::load(&path)?;
         let outline = outline_of(&read)?;
         check_sizes(&outline, read.path())?;
+        base_model::note_assumed(&read);
         check_topology(&outline.spec, task).map_err(|error| match error {
             Error::Setting { message, .. } => Error::setting("--task", message),
             other => other,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`read`] | a whole file as bytes, text or JSON |
 //! | [`lfs`] | the pointers that Git LFS leaves in place of files |
+//! | [`instead`] | what a file of weights is by its first bytes |
 //! | [`nearby`] | which folder was probably meant by a path that does not lead to one |
 //! | [`safetensors_file`] | which tensors a safetensors file holds, and where |
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
@@ -14,6 +15,7 @@
 
 pub mod floats;
 pub mod gguf;
+pub mod instead;
 pub mod lfs;
 pub mod nearby;
 pub mod npy;

@@ -5,6 +5,7 @@ use std::{ops::Range, path::Path};
 use burn::tensor::DType;
 use safetensors::{Dtype, SafeTensors};
 
+use super::instead::instead;
 use crate::error::{Error, Result};
 
 /// A tensor of a file.
@@ -27,10 +28,11 @@ pub struct FileTensor {
 /// [`Error::File`] if it is malformed or truncated.
 pub fn tensors(bytes: &[u8], path: &Path) -> Result<Vec<FileTensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        Error::file(
-            path,
-            format!("not a whole safetensors file: {error}; copy or download it again"),
-        )
+        let way_out = match instead(bytes).filter(|_| !begins(bytes)) {
+            Some(what) => format!("it is {what}"),
+            None => "copy or download it again".into(),
+        };
+        Error::file(path, format!("not a whole safetensors file: {error}; {way_out}"))
     })?;
     let found = file.iter().map(|(name, view)| {
         // A view is a part of these bytes.
@@ -43,6 +45,11 @@ pub fn tensors(bytes: &[u8], path: &Path) -> Result<Vec<FileTensor>> {
         }
     });
     Ok(found.collect())
+}
+
+/// Whether a file begins as a safetensors file does, with a header behind its length.
+fn begins(bytes: &[u8]) -> bool {
+    bytes.get(8) == Some(&b'{')
 }
 
 fn float(dtype: Dtype) -> Option<DType> {
@@ -83,5 +90,8 @@ mod tests {
         assert_eq!(found, expected);
         let cut = tensors(&bytes[..bytes.len() - 1], path).unwrap_err().to_string();
         assert!(cut.contains("a.safetensors: not a whole safetensors file"), "{cut}");
+        assert!(cut.ends_with("; copy or download it again"), "{cut}");
+        let page = tensors(b"<!DOCTYPE html><html></html>", path).unwrap_err().to_string();
+        assert!(page.contains("; it is a web page"), "{page}");
     }
 }

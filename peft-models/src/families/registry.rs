@@ -124,8 +124,8 @@ pub fn check(config: &ModelConfig) -> Result<()> {
     let has_decoder =
         !matches!(config.model_type()?, "bert" | "camembert" | "roberta" | "xlm-roberta");
     if has_decoder && !config.flag("is_causal", true)? {
-        let message = "found false, with which tokens see those behind them in transformers 5; this version knows true alone, \
-                       which is what transformers 4 computes whatever the key says";
+        let message = "found false, with which tokens see those behind them in transformers 5, and this version has a causal \
+                       mask alone: remove the key for that, which transformers 4 has whatever the key says";
         return Err(config.error("is_causal", message));
     }
     quantised::refuse(config)
@@ -158,6 +158,11 @@ pub fn outline_of(config: &ModelConfig) -> Result<Outline> {
     check(&config)?;
     let (.., outline) = family(&config)?;
     outline(&config)
+}
+
+/// The sizes that a config lacks, by the names of its family, with those of transformers' class, which stand in their place.
+pub fn assumed_sizes(config: &ModelConfig) -> Vec<(&'static str, usize)> {
+    class_defaults::assumed_sizes(&complete(config.clone()))
 }
 
 #[cfg(test)]
@@ -195,6 +200,15 @@ mod tests {
         let both = json!({"model_type": "gpt2", "architectures": ["BertModel"]});
         let config = complete(ModelConfig::from_value(both, Path::new("c")).unwrap());
         assert_eq!(config.model_type().unwrap(), "gpt2");
+    }
+
+    #[test]
+    fn a_size_by_another_name_is_not_assumed() {
+        let value = json!({
+            "architectures": ["GPT2LMHeadModel"], "hidden_size": 8, "n_layer": 2, "n_head": 2, "vocab_size": 9
+        });
+        let config = ModelConfig::from_value(value, Path::new("c")).unwrap();
+        assert_eq!(assumed_sizes(&config), [("n_positions", 1024)]);
     }
 
     #[test]

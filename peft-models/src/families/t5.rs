@@ -171,6 +171,13 @@ pub fn load(
     let is_mt5 = config.model_type()? == "mt5";
     let weights = &mut weights.with_optional_prefix("transformer.");
     let read = T5Config::read(config)?;
+    let [of_encoder, of_decoder] = ["encoder", "decoder"]
+        .map(|stack| format!("{stack}.block.0.layer.0.SelfAttention.q.weight"));
+    if weights.shape(&of_encoder).is_some() && weights.shape(&of_decoder).is_none() {
+        let message = "is missing, as in a checkpoint of the encoder alone (T5EncoderModel): give the whole model that it was \
+                       made from";
+        return Err(weights.error(&of_decoder, message));
+    }
     let (h, vocab) = (read.hidden_size, read.vocab_size);
     let [encoder, decoder] = read.stacks();
     let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;

@@ -83,11 +83,17 @@ impl<'a> Machine<'a> {
                 self.push(Object::Int(i64::from(number as u32 as i32)));
             }
             // LONG1
-            0x8a => {
-                let len = self.byte()?.into();
-                let number = self.signed(len)?;
-                self.push(Object::Int(number));
-            }
+            0x8a => match self.byte()?.into() {
+                len @ ..=8 => {
+                    let number = self.signed(len)?;
+                    self.push(Object::Int(number));
+                }
+                // A seed, or the like: no size of a tensor.
+                len => {
+                    self.take(len)?;
+                    self.push(Object::Other);
+                }
+            },
             // BINUNICODE and, from Python 2, BINSTRING and SHORT_BINSTRING
             b'X' | b'T' => self.string(4)?,
             b'U' => self.string(1)?,
@@ -166,16 +172,14 @@ impl<'a> Machine<'a> {
         Ok(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
+    /// A little-endian signed integer of at most 8 bytes.
     fn signed(&mut self, len: usize) -> Result<i64> {
-        match len {
-            0 => Ok(0),
-            1..=8 => {
-                let unused = 64 - 8 * len as u32;
-                // The sign is the highest bit of the bytes read.
-                Ok(((self.number(len)? << unused) as i64) >> unused)
-            }
-            _ => Err(format!("found a number of {len} bytes in its pickle, expected at most 8")),
+        if len == 0 {
+            return Ok(0);
         }
+        let unused = 64 - 8 * len as u32;
+        // The sign is the highest bit of the bytes read.
+        Ok(((self.number(len)? << unused) as i64) >> unused)
     }
 
     fn text(&self, range: &Range<usize>) -> Result<&'a str> {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    formats::floats::upcast,
+    formats::{floats::upcast, instead::instead},
 };
 
 /// The content of a torch file; f16 and bf16 values are upcast to f32.
@@ -89,7 +89,11 @@ impl<'a> Opened<'a> {
             return Ok(Self { program, parsed, storages });
         }
         if !file.starts_with(b"PK") {
-            return Err("was not written by torch.save: expected a zip archive".into());
+            let message = "was not written by torch.save: expected a zip archive";
+            return Err(match instead(file) {
+                Some(what) => format!("{message}, found {what}"),
+                None => message.into(),
+            });
         }
         let archive = Archive::open(file, verify)?;
         let mut programs = archive.entries().filter_map(|(name, _)| name.strip_suffix("/data.pkl"));

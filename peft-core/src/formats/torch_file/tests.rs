@@ -283,11 +283,7 @@ fn what_holds_other_objects_is_told_with_what_to_do() {
         (whole("torch.nn.modules.linear", "Linear"), &["a whole object", ".state_dict(), "]),
         (
             settings(Pickle::new().raw(b"}(")).raw(b"u"),
-            &[
-                "other objects beside tensors",
-                "state.get(\"state_dict\", state)",
-                "If you trust it",
-            ],
+            &["other objects beside tensors", "hasattr(state, \"state_dict\")", "If you trust it"],
         ),
     ] {
         let file = pickle.file(&numbers(1));
@@ -295,6 +291,22 @@ fn what_holds_other_objects_is_told_with_what_to_do() {
         assert!(error.starts_with("m.bin: its pickle asks for"), "{error}");
         assert!(says.iter().all(|part| error.contains(part)), "{says:?}: {error}");
     }
+    let of_deepspeed = settings(Pickle::new().raw(b"}(").text("ds_version").text("1")).raw(b"u");
+    let kind = Pickle::new().raw(b"}(").text("a").global("torch._utils", "_rebuild_qtensor");
+    let counts = whole("collections", "Counter");
+    for (pickle, says) in [
+        (of_deepspeed, "python zero_to_fp32.py . NEW"),
+        (kind.raw(b")Ru"), "v.to_dense().float()"),
+        (counts, "other objects beside tensors"),
+    ] {
+        let error = state(&pickle.file(&[]), Path::new("m.bin"), false).unwrap_err().to_string();
+        assert!(error.contains(says), "{says}: {error}");
+    }
+    // A number that is too large for a size is left out with what else is no tensor.
+    let long = Pickle::new().raw(b"}(").text("seed").raw(b"\x8a\x09aaaaaaaaa").text("b");
+    let long = long.tensor("FloatStorage", 1, 0, &[1], &[1]).raw(b"u").file(&numbers(1));
+    assert!(state(&long, Path::new("m.bin"), false).unwrap().keys().eq(["b"]));
+    assert!(read(b"\x80\x04\x95abc").unwrap_err().contains("found a pickle"));
     // Lightning's without other objects is read.
     let plain = tensors(lightning()).raw(b"uu").file(&numbers(1));
     let found = state(&plain, Path::new("m.bin"), false).unwrap();
