@@ -16,6 +16,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use burn::tensor::{DType, Device};
+use peft_models::LoadOptions;
+use peft_tests::{Family, Shape, device, random_model_with};
 use serde_json::Value;
 
 use crate::support::{peft, succeed};
@@ -129,6 +132,20 @@ fn every_family_is_right_and_the_next_process_tries_no_kernel() {
     let again = home.selftests(&[&["gpt2"]]);
     assert_eq!((checks(&again[0]).len(), home.tuned()), (5 + 2 + 2, 0));
     assert_eq!(again[0]["right"], true, "{:#}", again[0]);
+}
+
+/// So training and generation pad their batches there, and `--recompute` is a tape.
+#[test]
+fn models_of_every_family_say_what_their_device_needs() {
+    let shape = Shape { layers: 1, kv_heads: 2, head_dim: 4, positions: 16 };
+    let options = LoadOptions { recompute: true, ..LoadOptions::default() };
+    for family in Family::ALL.into_iter().chain(Family::ENCODER_DECODER) {
+        for (device, needs) in [(device(), true), (Device::flex(), false)] {
+            let loaded = random_model_with(family, shape, 3, &device, DType::F32, options);
+            let (tunes, by_tape) = (loaded.model.tunes_to_shapes(), loaded.model.recomputes());
+            assert_eq!((tunes, by_tape), (needs, needs), "{family:?}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! | `imports` | no circles of imports |
 //! | `storeys` | the folders of peft-core import downwards only |
 //! | `rules` | what a file may contain: no flags in libraries, no definitions in a `mod.rs`, ... |
-//! | `maps` | module maps and paths in documents name what exists |
+//! | `maps` | module maps, and paths and variables in documents, name what exists |
 //! | `citations` | so do the tests that docs/SEMANTICS.md cites |
 //! | `copies` | files that must be the same text |
 

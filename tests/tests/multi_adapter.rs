@@ -151,6 +151,31 @@ fn a_head_that_is_being_trained_answers_beside_one_that_was_loaded() {
     }
 }
 
+/// Padding tokens inside a row of RoBERTa take no position where the row has no prompt, whatever its neighbours have.
+#[test]
+fn a_row_without_a_prompt_has_its_positions_beside_one_with_a_prompt() {
+    let shape = Shape { positions: 8, ..Shape::default() };
+    let loaded = random_model(Family::Roberta, shape, 1);
+    let model = loaded.model.as_ref();
+    let padding = model.uncounted_token().unwrap();
+    let long = vec![5, padding, 7, padding, 9, 1, 3, 4, 6, 8];
+    assert_eq!((long.len(), model.spec().max_positions), (10, Some(8)));
+    let examples = examples(&[long, vec![5, 6]]);
+    let made: Vec<Member> = [Kind::Base, Kind::Prompt]
+        .into_iter()
+        .enumerate()
+        .map(|(index, kind)| member(model, kind, 3, [3, index], Task::SeqCls))
+        .collect();
+    let alone = MultiAdapter::new(model, Task::SeqCls, made[..1].to_vec()).unwrap();
+    let alone = alone.answer(&examples[..1], &[0]).unwrap();
+    let both = MultiAdapter::new(model, Task::SeqCls, made).unwrap();
+    let mixed = both.answer(&examples, &[0, 1]).unwrap();
+    assert_near(&mixed[0][0], &alone[0][0]).unwrap();
+    // Behind a prompt they take one.
+    let refused = both.answer(&examples, &[1, 0]).unwrap_err();
+    assert!(matches!(refused, Error::TooLong { virtual_tokens: 3, tokens: 10, .. }), "{refused}");
+}
+
 /// A prompt and a prefix take a pass each.
 #[test]
 fn whoever_stops_is_told_of_the_rows_of_all_passes() {

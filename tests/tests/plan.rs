@@ -9,7 +9,7 @@ use std::{
 
 use burn::module::Module;
 use peft_models::{ModelConfig, outline_of};
-use peft_tests::device;
+use peft_tests::{device, vectors};
 use serde_json::{Value, json};
 
 use crate::support::{peft, root, succeed, tiny_model};
@@ -237,6 +237,30 @@ fn this_machine_is_measured() {
         let text = off.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(says.iter().all(|says| text.contains(says)), "{off}");
     }
+}
+
+/// Kernels alone read matrices as a GGUF file stores them: without them training widens all of it while it is loaded.
+#[test]
+fn matrices_of_gguf_files_stay_as_they_are_for_kernels_alone() {
+    let model = vectors("gguf/llama.gguf");
+    let flags = ["--method=ptv2", "--task=causal-lm", "--tokens-per-row=16", "--json"];
+    let found = |kernels: &str| -> Value {
+        let output = succeed(plan(&model, &flags).env("PEFT_KERNELS", kernels));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let of_part = |found: &Value, name: &str| {
+        let parts = found["step"]["memory"].as_array().unwrap();
+        parts.iter().find(|own| own["part"] == name).cloned()
+    };
+    let (stored, widened) = (found("portable"), found("off"));
+    let weights = of_part(&stored, "frozen weights").unwrap();
+    let file = fs::metadata(&model).unwrap().len();
+    assert_eq!((&weights["bytes"], &weights["exact"]), (&json!(file), &json!(false)));
+    assert!(of_part(&stored, "upcast weights").is_some(), "{stored}");
+    let weights = of_part(&widened, "frozen weights").unwrap();
+    let parameters = widened["parameters"].as_u64().unwrap();
+    assert_eq!((&weights["bytes"], &weights["exact"]), (&json!(4 * parameters), &json!(true)));
+    assert_eq!(of_part(&widened, "upcast weights"), None);
 }
 
 /// Where nothing names the classes, the rows of `--train` have them, as for training.

@@ -296,12 +296,3 @@ fn training_by_a_tape_in_f32_begins_as_training() {
         }
     }
 }
-
-#[cfg(feature = "wgpu")]
-#[test]
-fn other_backends_do_it_by_a_tape() {
-    let options = LoadOptions { recompute: true, ..LoadOptions::default() };
-    let model = root().join(tiny_model("gpt2"));
-    let loaded = peft_models::load_with(&model, &peft_tests::device(), options).unwrap();
-    assert!(loaded.model.recomputes());
-}

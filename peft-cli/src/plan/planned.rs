@@ -172,11 +172,8 @@ impl Planned {
         let format = self.settings.base_weights.unwrap_or_default();
         let executor = self.executor(device, threads);
         let narrow = match executor {
-            // As a GGUF file stores them, kernels alone read them.
             Executor::General => self.is_widened(device),
-            Executor::Kernels { .. } => {
-                format.is_rounded() || (format == WeightFormat::Auto && self.gguf.is_some())
-            }
+            Executor::Kernels { .. } => format.is_rounded() || self.stored(device).is_some(),
         };
         let is_prompt = self.method.placing == Placing::Prompt;
         let p = self.method.virtual_tokens;
@@ -237,19 +234,22 @@ impl Planned {
 
     /// Bytes of the frozen weights on a device.
     pub fn weights(&self, device: &Device) -> u64 {
-        let format = self.settings.base_weights.unwrap_or_default();
-        match (device.kind, self.gguf) {
-            // Either type has 16 bits.
-            _ if self.is_reduced(device) => {
-                weight_bytes(&self.outline.parameters, WeightFormat::Bf16)
-            }
-            (Kind::Cpu, Some(bytes)) if format == WeightFormat::Auto => bytes,
-            (Kind::Gpu, _) if format == WeightFormat::Int8 => {
-                weight_bytes(&self.outline.parameters, format)
-            }
-            (Kind::Cpu, _) => weight_bytes(&self.outline.parameters, format),
-            (Kind::Gpu, _) => weight_bytes(&self.outline.parameters, WeightFormat::F32),
+        if let Some(bytes) = self.stored(device) {
+            return bytes;
         }
+        let format = match self.is_reduced(device) {
+            // Either type has 16 bits.
+            true => WeightFormat::Bf16,
+            false => self.settings.base_weights.unwrap_or_default(),
+        };
+        weight_bytes(&self.outline.parameters, format)
+    }
+
+    /// The bytes of the GGUF file whose matrices stay as it stores them, if they do: kernels alone read them so.
+    fn stored(&self, device: &Device) -> Option<u64> {
+        let format = self.settings.base_weights.unwrap_or_default();
+        let reads = matches!(self.executor(device, 1), Executor::Kernels { .. });
+        self.gguf.filter(|_| reads && format == WeightFormat::Auto)
     }
 
     /// Whether the matrices themselves are kept in the 16 bits of products: kernels make copies.
@@ -267,23 +267,21 @@ impl Planned {
 
     /// Whether those bytes are counted: of a GGUF file it is its size, which has metadata, too, and what is not kept.
     pub fn weights_are_exact(&self, device: &Device) -> bool {
-        let format = self.settings.base_weights.unwrap_or_default();
-        let is_converted = device.kind == Kind::Gpu || self.is_reduced(device);
-        is_converted || self.gguf.is_none() || format != WeightFormat::Auto
+        self.stored(device).is_none()
     }
 
     /// How the frozen weights are kept on a device.
     pub fn kept_as(&self, device: &Device) -> String {
         let format = self.settings.base_weights.unwrap_or_default();
-        match (device.kind, self.gguf) {
-            _ if self.is_reduced(device) => self.compute().to_string(),
-            (Kind::Gpu, _) if format == WeightFormat::Int8 => format.to_string(),
-            (Kind::Gpu, _) => WeightFormat::F32.to_string(),
-            (Kind::Cpu, Some(_)) if format == WeightFormat::Auto => {
+        if self.is_reduced(device) {
+            return self.compute().to_string();
+        }
+        match format {
+            WeightFormat::Auto if self.stored(device).is_some() => {
                 "as the GGUF file has them".into()
             }
-            (Kind::Cpu, _) if format == WeightFormat::Auto => WeightFormat::F32.to_string(),
-            (Kind::Cpu, _) => format.to_string(),
+            WeightFormat::Auto => WeightFormat::F32.to_string(),
+            format => format.to_string(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Module maps and paths in documents name what exists.
+//! Module maps, and paths and variables in documents, name what exists.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -141,6 +141,35 @@ fn documents_name_paths_that_exist() {
     check("paths in documents that do not exist", &lost);
 }
 
+/// Variables of the environment that a text names.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    text.split(move |c| !is_part(c)).filter(|name| name.len() > 5 && name.starts_with("PEFT_"))
+}
+
+/// Variables that documents name and nothing reads; what changed may name those that are gone.
+#[test]
+fn documents_name_variables_that_exist() {
+    let files = repository();
+    let of_files = |ends: &[&str]| -> BTreeSet<(String, String)> {
+        let chosen = files.iter().filter(|file| ends.iter().any(|end| file.ends_with(end)));
+        let texts = chosen.filter(|file| *file != "CHANGELOG.md" && root().join(file).is_file());
+        texts
+            .flat_map(|file| {
+                let text = fs::read_to_string(root().join(file)).unwrap();
+                variables(&text).map(|name| (name.into(), file.clone())).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let read: BTreeSet<String> =
+        of_files(&[".rs", ".py", "/run"]).into_iter().map(|(name, _)| name).collect();
+    let named = of_files(&[".md"]);
+    assert!(named.len() > 10, "{named:?}");
+    let lost = named.into_iter().filter(|(name, _)| !read.contains(name));
+    let lost: Vec<String> = lost.map(|(name, file)| format!("{file}: {name}")).collect();
+    check("variables in documents that nothing reads", &lost);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +185,12 @@ mod tests {
         assert_eq!(map(source), Some(set(&["a", "b", "d"])));
         assert_eq!(map("//! | what | file |\n//! |---|---|\n//! | `x` | `y` |"), None);
         assert_eq!(map("mod a;"), None);
+    }
+
+    #[test]
+    fn variables_are_told_from_other_texts() {
+        let text = "`PEFT_A_1=2 x` (PEFT_), BURN_PEFT_B, peft_c\nPEFT_D";
+        assert_eq!(variables(text).collect::<Vec<_>>(), ["PEFT_A_1", "PEFT_D"]);
     }
 
     #[test]

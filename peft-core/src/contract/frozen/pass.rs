@@ -294,22 +294,23 @@ fn encode<M: FrozenModel + ?Sized>(
     virtual_tokens.check(spec, batch.rows())?;
     let own = virtual_tokens.at(Site::EncoderSelf).cast(spec.dtype);
     let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
-    let has_prompt = matches!(own.content, Content::Embeddings(_));
-    let uncounted = model.uncounted_token().filter(|_| !has_prompt);
-    check_rows(spec.positions(Side::Encoder), &taken, &counted(batch, uncounted))?;
-    let virtual_mask = own.mask();
+    let prompt = match own.content {
+        Content::Embeddings(_) => own.mask(),
+        _ => Mask::full(1, 0),
+    };
+    let uncounted = model.uncounted_token();
+    check_rows(spec.positions(Side::Encoder), &taken, &counted(batch, uncounted, &prompt))?;
     let tokens = rows_of(model, batch, &layers);
     let (rows, in_front, mask, past) = match own.content {
-        Content::Embeddings(prompt) => {
-            let p = prompt.dims()[1];
-            let rows = Tensor::cat(vec![repeat_rows(prompt, batch.rows()), tokens], 1);
-            (rows, p, virtual_mask.concat(batch.mask()), VirtualTokens::none())
+        Content::Embeddings(rows) => {
+            let p = rows.dims()[1];
+            let rows = Tensor::cat(vec![repeat_rows(rows, batch.rows()), tokens], 1);
+            (rows, p, prompt.concat(batch.mask()), VirtualTokens::none())
         }
         _ => (tokens, 0, batch.mask().clone(), own),
     };
     let mut input = StackInput::new(Side::Encoder, rows, &mask, past);
-    if let Some(token) = model.uncounted_token() {
-        let prompt = if in_front > 0 { virtual_mask } else { Mask::full(1, 0) };
+    if let Some(token) = uncounted {
         input.leave_uncounted(token, batch, &prompt);
     }
     if let Layers::Probed(probe) = &layers {
@@ -365,10 +366,14 @@ fn counts(mask: &Mask) -> Vec<usize> {
     (0..mask.rows()).map(|row| mask.count(row)).collect()
 }
 
-/// The tokens of each row that take a position: all but `uncounted`.
-fn counted(batch: &TokenBatch, uncounted: Option<u32>) -> Vec<usize> {
+/// The tokens of each row that take a position: all but `uncounted`, which takes one in rows with real entries of `prompt`
+/// `[1 or B, P]` in front.
+fn counted(batch: &TokenBatch, uncounted: Option<u32>, prompt: &Mask) -> Vec<usize> {
     let Some(token) = uncounted else { return counts(batch.mask()) };
     let of_row = |row: usize| {
+        if prompt.count(if prompt.rows() == 1 { 0 } else { row }) > 0 {
+            return batch.row_len(row);
+        }
         let ids = &batch.ids()[row * batch.len()..(row + 1) * batch.len()];
         let is_counted = |(id, real): &(&u32, &bool)| **real && **id != token;
         ids.iter().zip(batch.mask().row(row)).filter(is_counted).count()
