@@ -32,7 +32,7 @@ use peft_models::{
 };
 use peft_tests::{
     Family, Shape,
-    leaves::Leaves,
+    leaves::{Kind, Leaves},
     passes::{KINDS, P, batch, families},
     random_model_with,
     virtual_tokens::{random_prefix, random_prompt},
@@ -106,14 +106,13 @@ impl FrozenModel for Tuned {
 fn hidden_states_and_gradients_are_the_same() {
     for family in families() {
         let plain = model(family, SHAPE);
-        for (kind, side) in KINDS
-            .into_iter()
-            .flat_map(|kind| [PaddingSide::Right, PaddingSide::Left].map(|side| (kind, side)))
-        {
+        for (kind, is_infix, side) in ways(family) {
             let pass = |model: &dyn FrozenModel| -> Vec<TensorData> {
                 let mut leaves = Leaves::new(Device::flex().autodiff(), DType::F64);
-                let virtual_tokens = leaves.virtual_tokens(model, kind, P);
-                let batch = to_few_lengths(batch(model, side), model, &virtual_tokens);
+                let mut virtual_tokens = leaves.virtual_tokens(model, kind, P);
+                virtual_tokens.infix = is_infix;
+                let batch = batch(model, side).with_sources(vec![4, 2, 1]);
+                let batch = to_few_lengths(batch, model, &virtual_tokens);
                 let hidden = model.forward(&batch, &virtual_tokens).unwrap();
                 let states = |positions: Positions| {
                     positions.states(model, &batch, &hidden, Pooling::First).unwrap()
@@ -133,10 +132,24 @@ fn hidden_states_and_gradients_are_the_same() {
             assert_eq!(found.len(), expected.len());
             for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 let off = difference(found, expected);
-                assert!(off < 1e-9, "{family:?} {kind:?} {side:?}: {at} differs by {off:e}");
+                let case = format!("{family:?} {kind:?} {is_infix} {side:?}");
+                assert!(off < 1e-9, "{case}: {at} differs by {off:e}");
             }
         }
     }
+}
+
+/// Virtual tokens of every kind, whether they stand between a row's source and its target, and the side of the padding.
+fn ways(family: Family) -> impl Iterator<Item = (Kind, bool, PaddingSide)> {
+    let places = move |kind: Kind| {
+        let has_infix = family.is_causal() && !matches!(kind, Kind::Prompt(_));
+        [false, true].into_iter().filter(move |is_infix| has_infix || !is_infix)
+    };
+    let kinds = KINDS.into_iter();
+    let placed = kinds.flat_map(move |kind| places(kind).map(move |is_infix| (kind, is_infix)));
+    placed.flat_map(|(kind, is_infix)| {
+        [PaddingSide::Right, PaddingSide::Left].map(|side| (kind, is_infix, side))
+    })
 }
 
 fn has_two_sides(family: Family) -> bool {
@@ -182,11 +195,14 @@ fn generated_texts_are_the_same() {
         let sites: Vec<Site> = plain.spec().sites.iter().map(|site| site.site).collect();
         let mut stream = rng::stream(5, 0, "shapes");
         let device = Device::flex();
-        for virtual_tokens in [
-            VirtualTokens::none(),
-            random_prompt(plain.as_ref(), [1, P], &mut stream, &device),
-            random_prefix(plain.as_ref(), &sites, false, [rows.len(), P], &mut stream, &device),
-        ] {
+        let prompt = random_prompt(plain.as_ref(), [1, P], &mut stream, &device);
+        let size = [rows.len(), P];
+        let prefix = random_prefix(plain.as_ref(), &sites, false, size, &mut stream, &device);
+        let mut infix = prefix.clone();
+        infix.infix = true;
+        let infix = Some(infix).filter(|_| family.is_causal());
+        let kinds = [VirtualTokens::none(), prompt, prefix];
+        for virtual_tokens in kinds.into_iter().chain(infix) {
             let start = has_two_sides(family).then_some(1);
             let greedy = GenerateConfig::new(2).with_decoder_start(start).with_batch_size(2);
             let tuned = Tuned::new(&plain);
