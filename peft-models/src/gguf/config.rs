@@ -34,6 +34,7 @@ pub fn config(gguf: &Gguf) -> Result<Json> {
         return Err(gguf.error(ARCHITECTURE, format!("found {architecture:?}, {}", known())));
     }
     let metadata = Metadata { gguf, architecture };
+    metadata.refuse_both_sides()?;
     let mut fields = match architecture {
         "bert" => metadata.bert()?,
         "gpt2" => metadata.gpt2()?,
@@ -104,6 +105,21 @@ impl Metadata<'_> {
             Json::Object(fields) => fields,
             _ => Map::new(),
         }
+    }
+
+    /// Refuses decoders whose tokens see those behind them, as those of embedding models do.
+    fn refuse_both_sides(&self) -> Result<()> {
+        let key = self.key("attention.causal");
+        let causal = self.gguf.read(&key, "true or false", Value::as_bool)?;
+        if causal == Some(false) && self.architecture != "bert" {
+            let message = format!(
+                "found false (tokens see those behind them, as in models that embed texts); this version computes a {} \
+                 with a causal mask alone: use a model that generates text, or a bert",
+                self.architecture
+            );
+            return Err(self.gguf.error(&key, message));
+        }
+        Ok(())
     }
 
     /// Llama, and Mistral, which llama.cpp calls so too and runs without a window; Qwen2 and Qwen3.
@@ -181,12 +197,14 @@ impl Metadata<'_> {
 
     fn rope_scaling(&self) -> Result<Option<Json>> {
         let factors = self.rope_factors()?;
-        let kind = self.gguf.text(&self.key("rope.scaling.type"))?.unwrap_or("none");
+        let kind = self.gguf.text(&self.key("rope.scaling.type"))?;
         let factor = match self.optional_number("rope.scaling.factor")? {
             Some(factor) => Some(factor),
             None => self.optional_number("rope.scale_linear")?,
         };
-        let kind = if kind == "none" && factor.is_some_and(|x| x != 1.0) { "linear" } else { kind };
+        // As in llama.cpp, a factor without a type scales, and one beside `none` does not.
+        let scales = factor.is_some_and(|x| x != 1.0);
+        let kind = kind.unwrap_or(if scales { "linear" } else { "none" });
         match (kind, factors) {
             ("none", None) => Ok(None),
             ("none", Some(factors)) => {

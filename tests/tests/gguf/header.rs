@@ -6,25 +6,25 @@ use peft_core::formats::gguf::{Array, Gguf, TensorType, Value};
 
 /// A header under construction.
 #[derive(Default)]
-struct Header {
+pub(super) struct Header {
     tensors: u64,
     entries: u64,
     metadata: Vec<u8>,
     infos: Vec<u8>,
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(super) fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
 impl Header {
-    fn with(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
+    pub(super) fn with(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
         self.entries += 1;
         self.metadata.extend([&text(key)[..], &kind.to_le_bytes(), value].concat());
         self
     }
 
-    fn tensor(mut self, name: &str, sizes: &[u64], kind: u32, offset: u64) -> Self {
+    pub(super) fn tensor(mut self, name: &str, sizes: &[u64], kind: u32, offset: u64) -> Self {
         self.tensors += 1;
         self.infos.extend(text(name));
         self.infos.extend((sizes.len() as u32).to_le_bytes());
@@ -35,7 +35,7 @@ impl Header {
     }
 
     /// The file with `data` bytes of tensors.
-    fn file(&self, data: usize) -> Vec<u8> {
+    pub(super) fn file(&self, data: usize) -> Vec<u8> {
         let mut bytes = [&b"GGUF\x03\0\0\0"[..], &self.tensors.to_le_bytes()].concat();
         bytes.extend(self.entries.to_le_bytes());
         bytes.extend(&self.metadata);

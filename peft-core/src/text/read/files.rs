@@ -91,15 +91,27 @@ fn of_folder(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
         (files, others) = data_files(&below)?;
     }
     if files.is_empty() {
-        let is_text = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "txt");
-        let way_out = match others.iter().any(is_text) {
-            true => format!("; name its texts by a pattern: {}", folder.join("*.txt").display()),
-            false => match folders_with_data(folder, DEEPEST).as_slice() {
+        let has = |ending: &str| {
+            others.iter().any(|file| file.extension().is_some_and(|extension| extension == ending))
+        };
+        let way_out = if has("txt") {
+            format!("; name its texts by a pattern: {}", folder.join("*.txt").display())
+        } else if has("arrow") {
+            "; its Arrow files are not read: write their rows as Parquet, which keeps the names \
+             of classes: load_from_disk(FOLDER).to_parquet(FILE) of Python's `datasets`"
+                .to_owned()
+        } else {
+            match folders_with_data(folder, DEEPEST).as_slice() {
+                [] if folder.join("dataset_dict.json").is_file() => {
+                    "; its parts are Arrow files, which are not read: write the rows of one as Parquet, which \
+                     keeps the names of classes: load_from_disk(FOLDER)[PART].to_parquet(FILE) of Python's `datasets`"
+                        .to_owned()
+                }
                 [] => String::new(),
                 below => {
                     format!("; name one of the folders in it that have some: {}", below.join(", "))
                 }
-            },
+            }
         };
         return Err(Error::file(folder, format!("is a folder without data files{way_out}")));
     }
@@ -345,6 +357,17 @@ mod tests {
         let inner = folder(&["imdb_train.csv", "imdb_test.csv"]);
         assert!(refusal(&inner, "").contains("several parts of a data set (test, train)"));
         assert!(refusal(&folder(&["README.md"]), "").ends_with("is a folder without data files"));
+    }
+
+    #[test]
+    fn what_datasets_saved_to_disk_is_told_with_the_way_out() {
+        let one = ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"];
+        let error = refusal(&folder(&one), "");
+        assert!(error.contains("without data files; its Arrow files are not read"), "{error}");
+        assert!(error.contains("load_from_disk(FOLDER).to_parquet(FILE)"), "{error}");
+        let parts = folder(&["dataset_dict.json", "train/data-00000-of-00001.arrow"]);
+        let error = refusal(&parts, "");
+        assert!(error.contains("load_from_disk(FOLDER)[PART].to_parquet(FILE)"), "{error}");
     }
 
     #[test]
