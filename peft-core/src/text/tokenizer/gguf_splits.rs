@@ -26,7 +26,7 @@ const DEEPSEEK_CODER: &[&str] = &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[ä¸€-é
 
 /// Names and what they mean. Those of one line are the same to llama.cpp; those of the first begin no text with a
 /// special token, nor do GPT-2's.
-const KNOWN: [(&[&str], Split); 7] = [
+const KNOWN: [(&[&str], Split); 8] = [
     (
         &["default", "gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "roberta-bpe", "modern-bert"],
         Split {
@@ -48,6 +48,17 @@ const KNOWN: [(&[&str], Split); 7] = [
             digits: false,
             ignore_merges: true,
             begins: true,
+            composes: false,
+        },
+    ),
+    // Llama 3's words with none of its other rules; `smaug-bpe` is what many of its finetunes are called.
+    (
+        &["smaug-bpe", "dbrx"],
+        Split {
+            patterns: &[LLAMA3],
+            digits: false,
+            ignore_merges: false,
+            begins: false,
             composes: false,
         },
     ),
@@ -108,4 +119,20 @@ pub(super) fn split_of(name: Option<&str>) -> Result<Split, String> {
             names.join(", ")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finetunes_of_llama_3_divide_as_it_does() {
+        for (name, as_a_whole) in [("llama-bpe", true), ("smaug-bpe", false), ("dbrx", false)] {
+            let split = split_of(Some(name)).unwrap();
+            assert_eq!(split.patterns, [LLAMA3], "{name}");
+            assert_eq!((split.ignore_merges, split.begins), (as_a_whole, as_a_whole), "{name}");
+        }
+        let error = split_of(Some("gpt-4o")).unwrap_err();
+        assert!(error.contains("found \"gpt-4o\"") && error.contains("smaug-bpe"), "{error}");
+    }
 }
