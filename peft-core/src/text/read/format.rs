@@ -7,6 +7,7 @@ use super::{
     dialect::{DELIMITERS, Dialect, Quotes, separator},
     fast_text::{is_label, is_labelled},
     input::check_encoding,
+    line_end::LineEnd,
     options::ReadOptions,
 };
 use crate::error::{Error, Result};
@@ -82,7 +83,10 @@ pub(super) fn of(path: &Path, head: &[u8], options: &ReadOptions) -> Result<Form
     let mut rows = head.lines().filter(|row| !row.is_empty());
     let (first, second) = (rows.next().unwrap_or_default(), rows.next());
     let others: Vec<&str> = second.into_iter().chain(rows).collect();
-    let csv = || Format::Delimited(csv_dialect(first, &others));
+    let csv = || {
+        let old_mac = old_mac_dialect(&head);
+        Format::Delimited(old_mac.unwrap_or_else(|| csv_dialect(first, &others)))
+    };
     match extension.as_str() {
         "jsonl" | "json" | "ndjson" => Ok(Format::Json),
         "csv" => Ok(csv()),
@@ -209,6 +213,16 @@ fn may_be_prose(first: &str, others: &[&str]) -> bool {
     dialect.skip_space || whole.iter().any(|row| dialect.count(row) != dialect.count(first))
 }
 
+/// How the columns of CSV are separated whose lines end in CR, as on old Macs; `None` if they do not.
+fn old_mac_dialect(head: &str) -> Option<Dialect> {
+    let mut rows = head.split('\r').filter(|row| !row.trim().is_empty());
+    let first = rows.next()?;
+    let dialect = csv_dialect(first, &rows.collect::<Vec<_>>());
+    let mut end = LineEnd::new(Some(dialect));
+    end.push(head.as_bytes());
+    end.is_old_mac().then_some(dialect)
+}
+
 /// Whether each of the lines has so many columns.
 fn are_columns(first: &str, others: &[&str], columns: usize) -> bool {
     let dialect = csv_dialect(first, others);
@@ -310,6 +324,7 @@ mod tests {
         assert_eq!(delimiter("a.csv", "a;b (c, d)\n1;2\n3;4, 5\n"), (';', true));
         assert_eq!(delimiter("a.csv", "a,b;c\n1,2\n"), (',', true));
         assert_eq!(delimiter("a.csv", "sep=;\r\na;b,c\r\n"), (';', true));
+        assert_eq!(delimiter("a.csv", "a;b\r\"x, y\nz, w\";1\r"), (';', true));
         assert_eq!(delimiter("a.tsv", "SEP=|\na|b\n"), ('|', true));
         assert_eq!(delimiter("a.tsv", "a\tb,c\n"), ('\t', false));
         assert_eq!(delimiter("a.tsv", "a,b\n1,2"), (',', true));

@@ -1,12 +1,16 @@
 //! The bytes of a data file, and the text in them.
 
 use std::{
-    io::{BufRead, BufReader, Cursor, Read},
-    path::Path,
+    io::{self, BufRead, BufReader, Cursor, Read},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::source::{self, STANDARD_INPUT};
+use super::{
+    dialect::Dialect,
+    line_end::LineEnd,
+    source::{self, STANDARD_INPUT},
+};
 use crate::{
     error::{Error, Result},
     formats::lfs,
@@ -26,7 +30,9 @@ pub(super) struct Input {
     /// The line of the next byte, counted from 1.
     pub line: usize,
     head: Arc<[u8]>,
-    /// The last byte of a line: CR in files of old Macs, which have no LF.
+    /// What to open for what follows the head, to look ahead; `None` if nothing does.
+    source: Option<PathBuf>,
+    /// The last byte of a line: CR in files of old Macs, which have no LF, or only in quotes.
     line_end: u8,
     reader: BufReader<Box<dyn Read + Send>>,
 }
@@ -41,26 +47,46 @@ impl Input {
             true => Path::new(SHOWN),
             false => path,
         };
-        Self::new(shown, source::open(path).map_err(Error::read(shown))?)
+        let mut input = Self::new(shown, source::open(path).map_err(Error::read(shown))?)?;
+        input.source = input.source.map(|_| path.to_path_buf());
+        input.find_line_end(None)?;
+        Ok(input)
     }
 
     /// Reads `bytes` in place of the file at `path`, from line `line`.
     pub fn of_bytes(path: &Arc<Path>, line: usize, bytes: Vec<u8>) -> Self {
         let reader: Box<dyn Read + Send> = Box::new(Cursor::new(bytes));
         let reader = BufReader::new(reader);
-        Self { path: path.clone(), line, head: Arc::default(), line_end: b'\n', reader }
+        let head = Arc::default();
+        Self { path: path.clone(), line, head, source: None, line_end: b'\n', reader }
     }
 
     fn new(path: &Path, mut reader: Box<dyn Read + Send>) -> Result<Self> {
         let head = start(&mut reader).map_err(Error::read(path))?;
         lfs::refuse_pointer(&head, path)?;
+        let source = (head.len() == HEAD).then(|| path.to_path_buf());
         let skipped = usize::from(head.starts_with(BYTE_ORDER_MARK)) * BYTE_ORDER_MARK.len();
         let head: Arc<[u8]> = Arc::from(&head[skipped..]);
-        let old_mac = head.contains(&b'\r') && !head.contains(&b'\n');
-        let line_end = if old_mac { b'\r' } else { b'\n' };
         let all: Box<dyn Read + Send> = Box::new(Cursor::new(head.clone()).chain(reader));
         let reader = BufReader::with_capacity(HEAD, all);
-        Ok(Self { path: Arc::from(path), line: 1, head, line_end, reader })
+        Ok(Self { path: Arc::from(path), line: 1, head, source, line_end: b'\n', reader })
+    }
+
+    /// Finds out what ends the lines, of a table where its dialect is given. Where the first bytes look like a file of old
+    /// Macs, all of it is looked at: its first line may be long, and a CR in it text.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read.
+    pub fn find_line_end(&mut self, table: Option<Dialect>) -> Result<()> {
+        let mut end = LineEnd::new(table);
+        end.push(&self.head);
+        if end.is_old_mac()
+            && let Some(source) = &self.source
+        {
+            follow(&mut end, source).map_err(Error::read(&self.path))?;
+        }
+        self.line_end = if end.is_old_mac() { b'\r' } else { b'\n' };
+        Ok(())
     }
 
     /// The first bytes of the file, without a byte-order mark: all of them, or 64 KiB.
@@ -111,10 +137,25 @@ const END_OF_FILE: u8 = 0x1a;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The first bytes of `reader`: [`HEAD`] of them, or all there are.
-fn start(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+fn start(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     reader.take(HEAD as u64).read_to_end(&mut head)?;
     Ok(head)
+}
+
+/// Takes what follows the head of a file, until it is known what ends its lines.
+fn follow(end: &mut LineEnd, path: &Path) -> io::Result<()> {
+    let mut reader = source::open(path)?;
+    io::copy(&mut reader.by_ref().take(HEAD as u64), &mut io::sink())?;
+    let mut reader = BufReader::with_capacity(HEAD, reader);
+    loop {
+        let bytes = reader.fill_buf()?;
+        let read = bytes.len();
+        if read == 0 || end.push(bytes) {
+            return Ok(());
+        }
+        reader.consume(read);
+    }
 }
 
 /// Removes LF, CRLF or CR.
@@ -203,7 +244,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// The number of lines that end in `bytes`.
-pub(super) fn line_ends(bytes: &[u8]) -> usize {
+fn line_ends(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte == b'\n').count()
 }
 
@@ -213,7 +254,10 @@ mod tests {
     use super::*;
 
     fn input(bytes: &[u8]) -> Input {
-        Input::new(Path::new("rows.csv"), Box::new(Cursor::new(bytes.to_vec()))).unwrap()
+        let reader = Box::new(Cursor::new(bytes.to_vec()));
+        let mut input = Input::new(Path::new("rows.csv"), reader).unwrap();
+        input.find_line_end(None).unwrap();
+        input
     }
 
     /// The lines of a file, without their ends; the last result is an error or `None`.

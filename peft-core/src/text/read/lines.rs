@@ -59,4 +59,16 @@ mod tests {
         assert_eq!(lines(&found), [1, 4]);
         assert!(said[0].ends_with("a.txt: read as plain text, each line as a row"), "{said:?}");
     }
+
+    /// The first bytes of a file, by which it is judged, may not reach to the end of its first line.
+    #[test]
+    fn a_cr_in_a_long_first_line_is_text() {
+        let long = "by the wall ".repeat(10_000);
+        let read = |text: String| notes("a.text", text, &ReadOptions::default()).0.unwrap();
+        let found = read(format!("The sea\ris {long}\nblue\n"));
+        assert_eq!(lines(&found), [1, 2]);
+        assert!(found[0].text("text").unwrap().starts_with("The sea\ris by"));
+        // As far as the file goes, there is no LF.
+        assert_eq!(lines(&read(format!("The sea\ris {long}\rblue\r"))), [1, 2, 3]);
+    }
 }

@@ -9,6 +9,7 @@
 //! | `files` | [`find_files`]: files, folders and patterns |
 //! | `source` | the bytes of a file or of standard input, unpacked |
 //! | `input` | the bytes of a file, line by line, and the encodings that are refused |
+//! | `line_end` | what ends its lines |
 //! | `format` | what a file holds, told from its first bytes |
 //! | `json` | JSON Lines, arrays and documents |
 //! | `json_value` | where a JSON value ends, and what Python writes that is not JSON |
@@ -37,6 +38,7 @@ mod input;
 mod json;
 mod json_document;
 mod json_value;
+mod line_end;
 mod lines;
 mod options;
 #[cfg(feature = "parquet")]

@@ -140,7 +140,7 @@ impl Records {
     }
 
     fn open_file(&mut self, path: &Path) -> Result<Open> {
-        let input = Input::open(path)?;
+        let mut input = Input::open(path)?;
         let is_named = self.options.columns.is_some();
         let format = format::of(path, &input.head(), &self.options)?;
         let unused = match format {
@@ -171,6 +171,7 @@ impl Records {
             Format::Lines => Open::Lines(LineRecords::new(input, &mut self.notes)),
             Format::FastText => Open::FastText(FastTextRecords::new(path, input, &mut self.notes)?),
             Format::Delimited(dialect) => {
+                input.find_line_end(Some(dialect))?;
                 let (options, notes) = (&self.options, &mut self.notes);
                 Open::Delimited(DelimitedRecords::new(input, dialect, options, notes)?)
             }

@@ -5,7 +5,7 @@ use crate::{
     text::read::{
         dialect::{Dialect, Quotes},
         enclosing::Enclosing,
-        input::{Input, line_ends, strip_end},
+        input::{Input, strip_end},
         options::Notes,
     },
 };
@@ -72,7 +72,7 @@ impl Rows {
                 let message = "a quote in a field is written with a backslash (\\\"), where CSV doubles it: write \\\" as \"\"";
                 return Err(Error::data(&self.input.path, line, message));
             }
-            if quotes.stray && line_ends(row.as_bytes()) > 0 {
+            if quotes.stray && self.input.line > line + 1 {
                 let message = "a field in quotes goes on over several lines, and text follows its closing quote: one \
                                of the two quotes is part of the text. Enclose that field in quotes and double those in it \
                                (\"he said \"\"no\"\"\")";
