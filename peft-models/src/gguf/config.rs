@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use peft_core::{
     Error, Result,
     formats::{
-        gguf::{Gguf, TensorType, Value, dequantise},
+        gguf::{Array, Gguf, TensorType, Value, dequantise},
         read,
     },
 };
@@ -63,6 +63,34 @@ pub fn config(gguf: &Gguf) -> Result<Json> {
     Ok(Json::Object(fields))
 }
 
+/// A size that is the same in all layers: a number, or a list with one for each layer.
+///
+/// # Errors
+///
+/// [`Error::Config`] for a list of different numbers, and if it is neither.
+pub(super) fn size_of_layers(gguf: &Gguf, key: &str) -> Result<Option<u64>> {
+    let Some(Value::Array(list)) = gguf.get(key) else { return gguf.number(key) };
+    let sizes: Option<Vec<u64>> = match list {
+        Array::Unsigned(sizes) => Some(sizes.clone()),
+        Array::Signed(sizes) => sizes.iter().map(|size| u64::try_from(*size).ok()).collect(),
+        _ => None,
+    };
+    match sizes.as_deref() {
+        Some([size, others @ ..]) => match others.iter().find(|other| *other != size) {
+            None => Ok(Some(*size)),
+            Some(other) => {
+                let message = format!(
+                    "found {size} and {other} in a list of {}, and this version only knows layers that are alike: use a \
+                     model with one size for all its layers, such as the one that this was pruned from",
+                    list.len()
+                );
+                Err(gguf.error(key, message))
+            }
+        },
+        _ => gguf.number(key),
+    }
+}
+
 struct Metadata<'a> {
     gguf: &'a Gguf,
     architecture: &'a str,
@@ -80,6 +108,12 @@ impl Metadata<'_> {
     fn size(&self, name: &str) -> Result<u64> {
         let key = self.key(name);
         self.gguf.number(&key)?.ok_or_else(|| self.gguf.error(&key, "is missing"))
+    }
+
+    /// A size that the file may name for each layer.
+    fn size_of_layers(&self, name: &str) -> Result<u64> {
+        let key = self.key(name);
+        size_of_layers(self.gguf, &key)?.ok_or_else(|| self.gguf.error(&key, "is missing"))
     }
 
     fn optional_number(&self, name: &str) -> Result<Option<f64>> {
@@ -132,16 +166,16 @@ impl Metadata<'_> {
         let mut fields = self.object(json!({
             "model_type": self.architecture,
             "hidden_size": self.size("embedding_length")?,
-            "intermediate_size": self.size("feed_forward_length")?,
+            "intermediate_size": self.size_of_layers("feed_forward_length")?,
             "num_hidden_layers": self.size("block_count")?,
-            "num_attention_heads": self.size("attention.head_count")?,
+            "num_attention_heads": self.size_of_layers("attention.head_count")?,
             "max_position_embeddings": self.size("context_length")?,
             "rms_norm_eps": self.number("attention.layer_norm_rms_epsilon")?,
             "vocab_size": self.rows("token_embd.weight")?,
         }));
-        let heads = match self.optional_size("attention.head_count_kv")? {
+        let heads = match size_of_layers(self.gguf, &self.key("attention.head_count_kv"))? {
             Some(heads) => heads,
-            None => self.size("attention.head_count")?,
+            None => self.size_of_layers("attention.head_count")?,
         };
         fields.insert("num_key_value_heads".into(), json!(heads));
         if let Some(size) = self.head_size()? {
@@ -265,9 +299,9 @@ impl Metadata<'_> {
             "model_type": "gpt2",
             "architectures": ["GPT2LMHeadModel"],
             "n_embd": self.size("embedding_length")?,
-            "n_inner": self.size("feed_forward_length")?,
+            "n_inner": self.size_of_layers("feed_forward_length")?,
             "n_layer": self.size("block_count")?,
-            "n_head": self.size("attention.head_count")?,
+            "n_head": self.size_of_layers("attention.head_count")?,
             "n_positions": self.size("context_length")?,
             "layer_norm_epsilon": self.number("attention.layer_norm_epsilon")?,
             "vocab_size": self.rows("token_embd.weight")?,
@@ -279,9 +313,9 @@ impl Metadata<'_> {
             "model_type": "bert",
             "architectures": ["BertModel"],
             "hidden_size": self.size("embedding_length")?,
-            "intermediate_size": self.size("feed_forward_length")?,
+            "intermediate_size": self.size_of_layers("feed_forward_length")?,
             "num_hidden_layers": self.size("block_count")?,
-            "num_attention_heads": self.size("attention.head_count")?,
+            "num_attention_heads": self.size_of_layers("attention.head_count")?,
             "max_position_embeddings": self.size("context_length")?,
             "layer_norm_eps": self.number("attention.layer_norm_epsilon")?,
             "type_vocab_size": self.rows("token_types.weight")?,
@@ -290,7 +324,7 @@ impl Metadata<'_> {
     }
 
     fn t5(&self) -> Result<Map<String, Json>> {
-        let heads = self.size("attention.head_count")?;
+        let heads = self.size_of_layers("attention.head_count")?;
         let gated = self.gguf.has_tensor("enc.blk.0.ffn_gate.weight");
         let epsilon = match self.optional_number("attention.layer_norm_epsilon")? {
             Some(epsilon) => epsilon,
@@ -302,7 +336,7 @@ impl Metadata<'_> {
             "architectures": ["T5ForConditionalGeneration"],
             "is_encoder_decoder": true,
             "d_model": self.size("embedding_length")?,
-            "d_ff": self.size("feed_forward_length")?,
+            "d_ff": self.size_of_layers("feed_forward_length")?,
             "d_kv": self.size("attention.key_length")?,
             "num_heads": heads,
             "num_layers": layers,

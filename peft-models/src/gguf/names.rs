@@ -2,6 +2,8 @@
 
 use peft_core::{Result, formats::gguf::Gguf};
 
+use super::config::size_of_layers;
+
 /// What llama.cpp changed in a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -122,7 +124,7 @@ impl Naming {
         let architecture = gguf.text("general.architecture")?.unwrap_or_default();
         let heads = |name: &str| -> Result<Option<usize>> {
             let key = format!("{architecture}.attention.{name}");
-            let number = gguf.number(&key)?;
+            let number = size_of_layers(gguf, &key)?;
             Ok(number.and_then(|number| usize::try_from(number).ok()))
         };
         let interleaved = match architecture {

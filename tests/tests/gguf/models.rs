@@ -59,3 +59,27 @@ fn matrices_stay_as_they_are_stored_unless_f32_is_asked_for() {
     let file = fs::metadata(&path).unwrap().len() as usize;
     assert!(stored < file && 2 * stored < widened, "{stored} {file} {widened}");
 }
+
+/// The heads also say how llama.cpp interleaves the rows of queries and keys.
+#[test]
+fn heads_of_each_layer_are_those_of_all() {
+    let mut bytes = fs::read(vectors("gguf/llama.gguf")).unwrap();
+    for key in ["llama.attention.head_count", "llama.attention.head_count_kv"] {
+        let name = [&(key.len() as u64).to_le_bytes()[..], key.as_bytes()].concat();
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap() + name.len();
+        // A number of 32 bits (type 4) becomes a list of such (type 9). With six of them the header is 32 bytes longer,
+        // so that tensors stay where they are, counted from its end.
+        assert_eq!(bytes[at..at + 4], 4u32.to_le_bytes());
+        let size = bytes[at + 4..at + 8].to_vec();
+        let list = [&9u32.to_le_bytes()[..], &4u32.to_le_bytes(), &6u64.to_le_bytes()].concat();
+        bytes.splice(at..at + 8, [list, size.repeat(6)].concat());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    fs::write(&path, bytes).unwrap();
+    let [expected, found] = [vectors("gguf/llama.gguf"), path].map(|path| {
+        let loaded = load(&path, &Device::default()).unwrap();
+        loaded.model.tensors()
+    });
+    assert!(expected == found && !found.is_empty());
+}
