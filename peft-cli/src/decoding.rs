@@ -18,6 +18,10 @@ use crate::{
 /// The candidates that transformers draws from where a model's file asks for sampling and does not say.
 const TOP_K: usize = 50;
 
+/// Settings of a model's file that have no effect, and for which there are flags.
+const STOPS: &str = "stop_strings";
+const RETURNED: &str = "num_return_sequences";
+
 /// What the text is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -298,12 +302,22 @@ fn note_unknown(
 ) {
     let mut names = file.unknown(&config.strategy);
     if flags.num_return_sequences.is_some() || purpose == Purpose::Scoring {
-        names.retain(|name| *name != "num_return_sequences");
+        names.retain(|name| *name != RETURNED);
     }
-    if !names.is_empty() {
-        let (file, names) = (file.file_name(), names.join(", "));
-        output::note(format!(
-            "warning: {file} sets {names}, which has no effect here: transformers' generate may write something else"
-        ));
+    if !flags.stop.is_empty() {
+        names.retain(|name| *name != STOPS);
     }
+    if names.is_empty() {
+        return;
+    }
+    // Where texts are scored there are no such flags.
+    let ways_out = [(STOPS, "--stop TEXT"), (RETURNED, "--num-return-sequences N")]
+        .into_iter()
+        .filter(|(name, _)| purpose == Purpose::Reading && names.contains(name))
+        .map(|(name, flag)| format!("; {flag} does what {name} asks for"))
+        .collect::<String>();
+    let (file, names) = (file.file_name(), names.join(", "));
+    output::note(format!(
+        "warning: {file} sets {names}, which has no effect here: transformers' generate may write something else{ways_out}"
+    ));
 }

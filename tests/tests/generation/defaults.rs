@@ -192,25 +192,36 @@ fn a_file_that_leaves_nothing_to_write_is_refused() {
 fn what_is_not_known_is_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     let settings = json!({"max_new_tokens": 2, "guidance_scale": 1.5, "num_beams": 2, "early_stopping": "never",
-        "num_return_sequences": 2, "min_p": 0.1});
+        "num_return_sequences": 2, "min_p": 0.1, "stop_strings": ["xyz"]});
     let model = folder(dir.path(), "gpt2", "generation_config.json", &settings);
-    let warning = |names: &str| {
+    let warning = |names: &str, flags: &str| {
         format!(
             "warning: generation_config.json sets {names}, which has no effect here: transformers' generate may write \
-             something else\n"
+             something else{flags}\n"
         )
     };
+    let stop = "; --stop TEXT does what stop_strings asks for";
     let beams = "num_beams 2, early_stopping never";
     let sets = "note: generation_config.json: sets max_new_tokens 2";
     let (_, said) = run(&model, GENERATE);
-    let expected = warning("guidance_scale, num_return_sequences");
+    let flags = format!("{stop}; --num-return-sequences N does what num_return_sequences asks for");
+    let expected = warning("guidance_scale, stop_strings, num_return_sequences", &flags);
     assert_eq!(said, format!("{sets}, {beams}\n{expected}"));
     let (_, said) = run(&model, &format!("{GENERATE} --num-return-sequences 1 --top-k 2"));
     let left_out = "num_beams is left out, beams and sampling exclude each other";
-    assert_eq!(said, format!("{sets}; {left_out}\n{}", warning("guidance_scale, min_p")));
+    let expected = warning("guidance_scale, stop_strings, min_p", stop);
+    assert_eq!(said, format!("{sets}; {left_out}\n{expected}"));
+    // It is said before there is no tokenizer for the flag's text.
+    let line = format!("{GENERATE} --model model --num-return-sequences 1 --stop xyz");
+    let output = peft(dir.path()).args(line.split_whitespace()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("{sets}, {beams}\n{}", warning("guidance_scale", ""));
+    assert!(said.starts_with(&expected), "{said}");
     let (_, said) = run(&model, "eval --data rows.jsonl --json --max-new-tokens 2");
     let sets = "note: generation_config.json: sets";
-    assert_eq!(said, format!("{sets} {beams}\n{}", warning("guidance_scale")));
+    // What is scored has no such flags.
+    let expected = warning("guidance_scale, stop_strings", "");
+    assert_eq!(said, format!("{sets} {beams}\n{expected}"));
 }
 
 /// transformers draws from 50 tokens where the file asks for sampling and does not say.
