@@ -19,8 +19,8 @@ pub struct DecodingArgs {
     /// New tokens before the text may end.
     #[arg(long, value_name = "N", show_default = or_of_model(defaults().min_new_tokens))]
     pub min_new_tokens: Option<usize>,
-    /// End the text where TEXT appears in it; may be given several times. `output` is cut before it, `output_ids`
-    /// includes its tokens.
+    /// End the text where TEXT appears among the new text, not where it begins in the prompt; may be given several
+    /// times. `output` is cut before it, `output_ids` includes its tokens.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
     /// Make tokens that have occurred less likely, with X above 1.
