@@ -216,8 +216,8 @@ impl Weights {
         let end = format!(".{name}");
         let stored = self.source.names().into_iter().find(|stored| stored.ends_with(&end))?;
         let outer = stored.strip_suffix(name)?;
-        let inner = self.prefixes.iter().filter_map(|prefix| outer.strip_suffix(prefix));
-        let outer = inner.filter(|outer| !outer.is_empty()).next_back().unwrap_or(outer);
+        let mut inner = self.prefixes.iter().filter_map(|prefix| outer.strip_suffix(prefix));
+        let outer = inner.rfind(|outer| !outer.is_empty()).unwrap_or(outer);
         Some((outer.to_string(), stored))
     }
 

@@ -122,6 +122,7 @@ pub(super) fn split_of(name: Option<&str>) -> Result<Split, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
