@@ -81,7 +81,8 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if the file cannot be read, [`Error::Tensor`] if the tensor is not of floats.
+    /// [`Error::Read`](peft_core::Error::Read) if the file cannot be read, [`Error::Tensor`](peft_core::Error::Tensor) if the
+    /// tensor is not of floats.
     pub fn stored(&self, name: &str) -> Result<Option<TensorData>> {
         let inner = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
         let own = inner.filter(|name| name.contains('.')).find_map(|name| self.find(name));
