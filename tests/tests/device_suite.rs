@@ -1,7 +1,8 @@
 //! A device of wgpu computes what the CPU computes: `peft selftest` with every family, in a build with fusion and autotune,
 //! and the properties of the methods. The kernels that were chosen are on disk, and the next process takes them from there.
 //!
-//! `.ci/run` builds this binary alone, with the profile `suite`, and runs it over a software Vulkan driver.
+//! `.ci/run` builds this binary alone, with the profile `suite`, and runs it over a software Vulkan driver, but for the
+//! properties of the methods, which take too long there.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod methods;
