@@ -59,7 +59,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if the file cannot be read.
+    /// [`peft_core::Error::Read`] if the file cannot be read.
     pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
         let (Some(one), Some(other)) = (self.find(one), self.find(other)) else { return Ok(false) };
         self.source.are_equal(&one, &other)
