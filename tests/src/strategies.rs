@@ -9,7 +9,7 @@ use proptest::{
 use crate::{FAMILIES, Family, Shape, VOCAB};
 
 /// How often a property is tried that builds a model and runs it several times: `count` times on the CPU, twice on a
-/// GPU, which `.ci/run` emulates slowly.
+/// GPU, which compiles kernels for each shape.
 pub fn cases(count: u32) -> ProptestConfig {
     ProptestConfig::with_cases(if cfg!(feature = "wgpu") { 2 } else { count })
 }

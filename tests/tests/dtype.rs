@@ -14,7 +14,7 @@ use std::{
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData, bf16, f16};
 use peft_cli::selftest::{
     measures::Run,
-    rows::{examples, task_of},
+    rows::{Batches, examples, task_of},
     trainables::{Method, with_trainable},
 };
 use peft_core::{
@@ -194,14 +194,15 @@ fn losses_fall_as_in_f32() {
             kernels::set_enabled(false);
             let shape = peft_cli::selftest::rows::SHAPE;
             let loaded = random_model_with(family, shape, 3, &Device::flex(), DType::F32, options);
+            let examples = examples(family, Batches::Varied);
             let config = TrainConfig {
                 steps: Some(steps),
                 // All rows in each step.
-                batch_size: examples(family).len(),
+                batch_size: examples.len(),
                 lr: 0.01,
                 ..TrainConfig::new(task_of(family))
             };
-            let visit = Run { family, config };
+            let visit = Run { examples, config };
             with_trainable(method, family, loaded.model.as_ref(), 3, &visit).unwrap()
         };
         let fallen = |reports: &[StepReport]| reports[0].loss - reports[reports.len() - 1].loss;

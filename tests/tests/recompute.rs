@@ -8,7 +8,7 @@ use std::{fs, path::Path, sync::Arc};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_cli::selftest::{
     measures::Run,
-    rows::task_of,
+    rows::{Batches, examples, task_of},
     trainables::{Method, with_trainable},
 };
 use peft_core::{
@@ -259,7 +259,7 @@ fn both_runs(family: Family, method: Method, dtype: DType) -> [Vec<f64>; 2] {
         optimizer: OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 0.0 }),
         ..TrainConfig::new(task_of(family))
     };
-    let visit = Run { family, config };
+    let visit = Run { examples: examples(family, Batches::Varied), config };
     let run = |model: &dyn FrozenModel| {
         losses_and_norms(&with_trainable(method, family, model, 3, &visit).unwrap())
     };

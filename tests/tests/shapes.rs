@@ -12,7 +12,7 @@ use std::{
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_cli::selftest::{
     measures::Run,
-    rows::task_of,
+    rows::{Batches, examples, task_of},
     trainables::{Method, with_trainable},
 };
 use peft_core::{
@@ -168,7 +168,7 @@ fn training_is_the_same() {
                 optimizer: OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 0.0 }),
                 ..TrainConfig::new(task_of(family))
             };
-            let visit = Run { family, config };
+            let visit = Run { examples: examples(family, Batches::Varied), config };
             let run = |model: &dyn FrozenModel| {
                 losses_and_norms(&with_trainable(method, family, model, 3, &visit).unwrap())
             };

@@ -2,6 +2,8 @@
 
 use peft_models::{Compute, LoadOptions, WeightFormat, random_model::Family};
 
+use super::rows::Batches;
+
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
@@ -113,6 +115,16 @@ impl How {
         }
     }
 
+    /// The batches of a check that is made of it. A GPU has kernels for each shape, which are compiled and compared when it is
+    /// first seen: there batches vary only in the gradients in f32, whose pass back follows one forward.
+    pub fn batches(self, check: Check, on: On) -> Batches {
+        match on {
+            On::Cpu => Batches::Varied,
+            On::Gpu if (self, check) == (Self::F32, Check::Gradients) => Batches::Varied,
+            On::Gpu => Batches::Alike,
+        }
+    }
+
     /// The checks that are made of it.
     pub fn checks(self) -> &'static [Check] {
         match self {
@@ -171,6 +183,18 @@ mod tests {
         for how in [How::F32, How::Recomputed, How::Reduced(Compute::Bf16)] {
             assert!(how.reference().is_none() && how.options().weights == WeightFormat::Auto);
         }
+    }
+
+    #[test]
+    fn on_a_gpu_one_check_has_many_shapes() {
+        let all = [How::F32, How::Recomputed, How::Int8, How::Reduced(Compute::F16)];
+        let every =
+            || all.into_iter().flat_map(|how| how.checks().iter().map(move |check| (how, *check)));
+        assert!(every().all(|(how, check)| how.batches(check, On::Cpu) == Batches::Varied));
+        let varied: Vec<_> = every()
+            .filter(|(how, check)| how.batches(*check, On::Gpu) == Batches::Varied)
+            .collect();
+        assert_eq!(varied, [(How::F32, Check::Gradients)]);
     }
 
     #[test]

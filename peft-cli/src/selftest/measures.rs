@@ -1,10 +1,11 @@
-//! What the self-test computes on either side: logits, gradients, losses of a run, a batch of several adapters.
+//! What the self-test computes on either side: logits, gradients, losses of a run, a batch of several adapters. Batches are
+//! padded as the program pads them, on a device that tunes its kernels to shapes.
 
 use burn::tensor::Tensor;
 use peft_core::{
     FrozenModel, LayerTape, Mode, PaddingSide, PeftMethod, Pooling, ProblemType, Result, Task,
     VirtualTokens,
-    contract::{loss::cross_entropy_sum, params},
+    contract::{length_multiple::to_few_lengths, loss::cross_entropy_sum, params},
     data::{Example, Target, token_batch},
     evaluate::{Member, MultiAdapter, Positions, outputs::logits},
     train::{Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
@@ -13,7 +14,7 @@ use peft_models::random_model::Family;
 
 use super::{
     difference::Part,
-    rows::{ROWS, SEED, examples, task_of},
+    rows::{Batches, ROWS, SEED, examples, task_of},
     trainables::{Method, Visit, head, virtual_tokens, with_trainable},
 };
 
@@ -27,23 +28,24 @@ const LOSS_SCALE: f64 = 256.0;
 /// # Errors
 ///
 /// Those of the model.
-pub fn forward(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
-    let mut parts = vec![outputs(model, family, "the model alone", &VirtualTokens::none())?];
+pub fn forward(model: &dyn FrozenModel, family: Family, batches: Batches) -> Result<Vec<Part>> {
+    let examples = examples(family, batches);
+    let mut parts = vec![outputs(model, &examples, "the model alone", &VirtualTokens::none())?];
     for method in Method::ALL {
         let tokens = virtual_tokens(method, family, model, SEED)?;
-        parts.push(outputs(model, family, method.name(), &tokens)?);
+        parts.push(outputs(model, &examples, method.name(), &tokens)?);
     }
     Ok(parts)
 }
 
 fn outputs(
     model: &dyn FrozenModel,
-    family: Family,
+    examples: &[Example],
     at: &'static str,
     virtual_tokens: &VirtualTokens,
 ) -> Result<Part> {
-    let examples = examples(family);
     let batch = token_batch(&examples.iter().collect::<Vec<_>>(), PaddingSide::Left);
+    let batch = to_few_lengths(batch, model, virtual_tokens);
     let hidden = model.forward(&batch, virtual_tokens)?;
     let states = Positions::all_tokens(&batch).states(model, &batch, &hidden, Pooling::First)?;
     let found = if model.has_lm_head() { model.lm_logits(states)? } else { states };
@@ -56,16 +58,20 @@ fn outputs(
 /// # Errors
 ///
 /// Those of the model.
-pub fn gradients(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
+pub fn gradients(model: &dyn FrozenModel, family: Family, batches: Batches) -> Result<Vec<Part>> {
+    let (mut parts, task) = (Vec::new(), task_of(family));
+    let visit = Gradients { task, examples: examples(family, batches) };
     for method in Method::ALL {
-        let each = with_trainable(method, family, model, SEED, &Gradients(family))?;
+        let each = with_trainable(method, family, model, SEED, &visit)?;
         parts.extend(each.into_iter().map(|values| Part { at: method.name(), values }));
     }
     Ok(parts)
 }
 
-struct Gradients(Family);
+struct Gradients {
+    task: Task,
+    examples: Vec<Example>,
+}
 
 impl Visit for Gradients {
     type Found = Vec<Vec<f64>>;
@@ -75,8 +81,8 @@ impl Visit for Gradients {
         model: &dyn FrozenModel,
         trainable: Trainable<M>,
     ) -> Result<Vec<Vec<f64>>> {
-        let (task, examples) = (task_of(self.0), examples(self.0));
-        let examples: Vec<&Example> = examples.iter().collect();
+        let task = self.task;
+        let examples: Vec<&Example> = self.examples.iter().collect();
         let made = model.prefill(&trainable.method.virtual_tokens(Mode::Evaluate))?;
         // As training does it: layers are cut from each other, and all of them from the method.
         let tape = model.recomputes().then(LayerTape::default);
@@ -84,6 +90,7 @@ impl Visit for Gradients {
         let after_prompt = virtual_tokens.last_hidden.is_some();
         let (positions, targets) = Positions::labelled(task, &examples, after_prompt);
         let batch = token_batch(&examples, PaddingSide::Right);
+        let batch = to_few_lengths(batch, model, &virtual_tokens);
         let hidden = match &tape {
             Some(tape) => model.forward_taped(&batch, &virtual_tokens, tape)?,
             None => model.forward(&batch, &virtual_tokens)?,
@@ -135,16 +142,17 @@ fn added(each: impl Iterator<Item = Vec<Option<Tensor<1>>>>) -> Vec<Option<Tenso
 /// # Errors
 ///
 /// Those of the run.
-pub fn training(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+pub fn training(model: &dyn FrozenModel, family: Family, batches: Batches) -> Result<Vec<Part>> {
+    let examples = examples(family, batches);
     let config = TrainConfig {
         steps: Some(STEPS),
-        batch_size: 2,
+        batch_size: if batches == Batches::Varied { 2 } else { examples.len() },
         // Small: Adam makes steps of one size even of gradients that are nothing but rounding.
         lr: 0.001,
         seed: SEED,
         ..TrainConfig::new(task_of(family))
     };
-    let run = Run { family, config };
+    let run = Run { examples, config };
     let of = |method: Method| {
         let reports = with_trainable(method, family, model, SEED, &run)?;
         let values = reports.iter().map(|report| report.loss).collect();
@@ -153,11 +161,11 @@ pub fn training(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
     Method::ALL.into_iter().map(of).collect()
 }
 
-/// A run on the rows of a family: what each of its steps reports.
+/// A run: what each of its steps reports.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Whose rows are learnt.
-    pub family: Family,
+    /// What is learnt.
+    pub examples: Vec<Example>,
     /// How.
     pub config: TrainConfig,
 }
@@ -170,8 +178,8 @@ impl Visit for Run {
         model: &dyn FrozenModel,
         trainable: Trainable<M>,
     ) -> Result<Vec<StepReport>> {
-        let (rows, mut found) = (examples(self.family), Reports::default());
-        let data = TrainingData { train: &rows, valid: &[] };
+        let mut found = Reports::default();
+        let data = TrainingData { train: &self.examples, valid: &[] };
         train(model, trainable, &data, &self.config, &RunContext::default(), &mut found)?;
         Ok(found.0)
     }
@@ -198,7 +206,8 @@ pub fn mixed(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
     if Family::ENCODER_DECODER.contains(&family) {
         let of = |seed| virtual_tokens(Method::PTuningV2, family, model, seed);
         let each = VirtualTokens::per_row(&[of(SEED)?, of(SEED + 1)?], &[0, 1, 1, 0])?;
-        return Ok(vec![outputs(model, family, "two prefixes", &each)?]);
+        let examples = examples(family, Batches::Alike);
+        return Ok(vec![outputs(model, &examples, "two prefixes", &each)?]);
     }
     let device = model.device();
     let member = |virtual_tokens, place| Member {
@@ -236,7 +245,7 @@ mod tests {
         for family in [Family::Roberta, Family::Bart] {
             let (device, options) = (Device::default(), LoadOptions::default());
             let loaded = random_model(family, SHAPE, SEED, &device, DType::F32, options).unwrap();
-            let expected = gradients(loaded.model.as_ref(), family).unwrap();
+            let expected = gradients(loaded.model.as_ref(), family, Batches::Varied).unwrap();
             // Prompt and P-tuning v2 have one parameter, the prefix those of an MLP, and heads some more.
             assert!(expected.len() > 6, "{family:?}: {}", expected.len());
             // A tanh at its end has no slope, and what is before it no gradient.

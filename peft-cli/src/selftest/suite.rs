@@ -14,7 +14,7 @@ use super::{
     difference::{self, Part, Worst},
     generation::{self, Texts},
     measures,
-    rows::{SEED, SHAPE},
+    rows::{Batches, SEED, SHAPE},
     tolerance,
 };
 use crate::device::panics;
@@ -139,12 +139,15 @@ impl Suite {
         let mut rows = Vec::new();
         for check in Check::ALL.into_iter().filter(|check| check.concerns(family)) {
             let begin = Instant::now();
-            let expected = measured(&self.reference, family, check, How::F32.options());
+            let (in_f32, usual) = (How::F32.options(), How::F32.batches(check, self.on));
+            let expected = measured(&self.reference, family, check, usual, in_f32);
             let mut seconds = begin.elapsed().as_secs_f64();
             for how in hows.iter().filter(|how| how.checks().contains(&check)) {
                 let begin = Instant::now();
-                let own = how.reference();
-                let own = own.map(|options| measured(&self.reference, family, check, options));
+                let batches = how.batches(check, self.on);
+                let own = how.reference().or((batches != usual).then_some(in_f32));
+                let own =
+                    own.map(|options| measured(&self.reference, family, check, batches, options));
                 let found = match own.as_ref().unwrap_or(&expected) {
                     Ok(expected) => self.compared(family, check, *how, expected).transpose(),
                     Err(reason) => Some(Err(format!("on the CPU: {reason}"))),
@@ -167,7 +170,8 @@ impl Suite {
         expected: &Measured,
     ) -> std::result::Result<Option<(Worst, f64)>, String> {
         let side = if how.is_general() { &self.general } else { &self.tested };
-        let found = measured(side, family, check, how.options())?;
+        let batches = how.batches(check, self.on);
+        let found = measured(side, family, check, batches, how.options())?;
         let worst = self.worst(family, &found, expected)?;
         let tolerance = match how.rounding() {
             Some(rounding) => {
@@ -175,7 +179,7 @@ impl Suite {
                 let [of_matrices, most] = match expected {
                     Measured::Texts(texts) => self.likelihoods_moved(family, rounded, texts)?,
                     Measured::Numbers(_) => {
-                        let rounded = measured(&self.reference, family, check, rounded)?;
+                        let rounded = measured(&self.reference, family, check, batches, rounded)?;
                         [self.worst(family, &rounded, expected)?.difference, 1.0]
                     }
                 };
@@ -250,14 +254,15 @@ fn measured(
     side: &Side,
     family: Family,
     check: Check,
+    batches: Batches,
     options: LoadOptions,
 ) -> std::result::Result<Measured, String> {
     side.with_model(family, options, |loaded| {
         let model = loaded.model.as_ref();
         Ok(match check {
-            Check::Forward => Measured::Numbers(measures::forward(model, family)?),
-            Check::Gradients => Measured::Numbers(measures::gradients(model, family)?),
-            Check::Training => Measured::Numbers(measures::training(model, family)?),
+            Check::Forward => Measured::Numbers(measures::forward(model, family, batches)?),
+            Check::Gradients => Measured::Numbers(measures::gradients(model, family, batches)?),
+            Check::Training => Measured::Numbers(measures::training(model, family, batches)?),
             Check::Mixed => Measured::Numbers(measures::mixed(model, family)?),
             Check::Generation => Measured::Texts(generation::texts(model, family)?),
         })
@@ -330,7 +335,9 @@ mod tests {
         assert_eq!(rows.iter().map(|row| row.check).collect::<Vec<_>>(), How::Int8.checks());
         assert!(rows.iter().all(Row::is_right), "{rows:?}");
         // In f32 they are others.
-        let of = |how: How| measured(&suite.reference, Family::Gpt2, Check::Forward, how.options());
+        let (family, check) = (Family::Gpt2, Check::Forward);
+        let of =
+            |how: How| measured(&suite.reference, family, check, Batches::Varied, how.options());
         let [exact, rounded] = [How::F32, How::Int8].map(of);
         let (Ok(exact), Ok(rounded)) = (exact, rounded) else { panic!("not computed") };
         let off = suite.worst(Family::Gpt2, &rounded, &exact).map(|worst| worst.difference);
