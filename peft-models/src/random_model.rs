@@ -110,16 +110,56 @@ pub fn random_model(
     dtype: DType,
     options: LoadOptions,
 ) -> Result<Loaded> {
-    let config = ModelConfig::from_value(config(family, shape), Path::new("(random)/config.json"))?;
-    let std = match family {
+    // It is so many times as wide, and its scores would be as many times as large: a softmax with two scores of nearly equal
+    // size would magnify rounding a thousandfold.
+    let wider = if family == Family::Bart { shape.kv_heads + 1 } else { 1 };
+    let std = std(family) / (wider as f64).sqrt();
+    built(config(family, shape), Weights::random(seed, std, device, dtype), options)
+}
+
+/// A small random model in f32 that is as wide as those of all other families: H is K D, and a feed-forward layer 2 K D + 1. So a
+/// device that compiles and compares kernels for each size does so for few.
+///
+/// # Errors
+///
+/// Those of [`build_with`]; a BART needs K D that K + 1 divides.
+pub fn random_model_of_one_width(
+    family: Family,
+    shape: Shape,
+    seed: u64,
+    device: &Device,
+    options: LoadOptions,
+) -> Result<Loaded> {
+    let h = shape.kv_heads * shape.head_dim;
+    let mut config = config(family, shape);
+    match family {
+        Family::Bert | Family::Roberta | Family::Gpt2 => {}
+        Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 => {
+            config["hidden_size"] = json!(h);
+        }
+        Family::T5 | Family::T5Gated => config["d_model"] = json!(h),
+        Family::Bart => {
+            config["d_model"] = json!(h);
+            config["decoder_ffn_dim"] = config["encoder_ffn_dim"].clone();
+        }
+    }
+    // Attention scores are as large as those at H 32, whatever H is.
+    let std = std(family) * (32.0 / h as f64).sqrt();
+    built(config, Weights::random(seed, std, device, DType::F32), options)
+}
+
+/// How large weights are.
+fn std(family: Family) -> f64 {
+    match family {
         // It does not scale attention scores: larger weights would make its softmax magnify rounding errors.
         Family::T5 | Family::T5Gated => 0.2,
-        // It is so many times as wide, and its scores would be as many times as large: a softmax with two scores of nearly equal
-        // size would magnify rounding a thousandfold.
-        Family::Bart => 0.4 / ((shape.kv_heads + 1) as f64).sqrt(),
         _ => 0.4,
-    };
-    build_with(config, Weights::random(seed, std, device, dtype), options)
+    }
+}
+
+fn built(config: Value, weights: Weights, options: LoadOptions) -> Result<Loaded> {
+    let config = ModelConfig::from_value(config, Path::new("(random)/config.json"))?;
+    build_with(config, weights, options)
 }
 
 /// The `config.json` of a small model.

@@ -5,10 +5,12 @@ use peft_core::{FrozenModel, PaddingSide, TokenBatch, Topology};
 use peft_models::Loaded;
 
 use crate::{
-    Family,
+    Family, Shape,
     leaves::{Kind, Leaves},
 };
 
+/// The sizes of models that read the rows of the self-test, of which one is long.
+pub const WITH_LONG_ROW: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 16, positions: 256 };
 /// Virtual tokens.
 pub const P: usize = 3;
 /// Rows of several lengths.

@@ -26,7 +26,7 @@ use peft_tests::{
     Family, Shape,
     leaves::{Kind, Leaves},
     numbers,
-    passes::{KINDS, P, Pass, ROWS, families},
+    passes::{KINDS, P, Pass, ROWS, WITH_LONG_ROW, families},
     random_model_with, relative,
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -192,8 +192,8 @@ fn losses_fall_as_in_f32() {
         let run = |options, steps: usize| {
             // The sizes of the rows' models.
             kernels::set_enabled(false);
-            let shape = peft_cli::selftest::rows::SHAPE;
-            let loaded = random_model_with(family, shape, 3, &Device::flex(), DType::F32, options);
+            let (shape, device) = (WITH_LONG_ROW, Device::flex());
+            let loaded = random_model_with(family, shape, 3, &device, DType::F32, options);
             let examples = examples(family, Batches::Varied);
             let config = TrainConfig {
                 steps: Some(steps),

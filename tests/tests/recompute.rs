@@ -21,7 +21,7 @@ use peft_models::LoadOptions;
 use peft_tests::{
     Family, Shape,
     leaves::{Kind, Leaves},
-    passes::{P, ROWS, batch, families},
+    passes::{P, ROWS, WITH_LONG_ROW, batch, families},
     random_model_with,
 };
 
@@ -249,9 +249,8 @@ impl FrozenModel for Taped {
 
 /// Losses and norms of the gradients in a run whose layers are in one graph, and in one by a tape.
 fn both_runs(family: Family, method: Method, dtype: DType) -> [Vec<f64>; 2] {
-    let shape = peft_cli::selftest::rows::SHAPE;
     let options = LoadOptions::default();
-    let loaded = random_model_with(family, shape, 3, &Device::flex(), dtype, options);
+    let loaded = random_model_with(family, WITH_LONG_ROW, 3, &Device::flex(), dtype, options);
     let config = TrainConfig {
         steps: Some(8),
         batch_size: 2,

@@ -33,7 +33,7 @@ use peft_models::{
 use peft_tests::{
     Family, Shape,
     leaves::{Kind, Leaves},
-    passes::{KINDS, P, batch, families},
+    passes::{KINDS, P, WITH_LONG_ROW, batch, families},
     random_model_with,
     virtual_tokens::{random_prefix, random_prompt},
 };
@@ -159,7 +159,7 @@ fn has_two_sides(family: Family) -> bool {
 #[test]
 fn training_is_the_same() {
     for family in families() {
-        let plain = model(family, peft_cli::selftest::rows::SHAPE);
+        let plain = model(family, WITH_LONG_ROW);
         for method in Method::ALL {
             let config = TrainConfig {
                 steps: Some(3),

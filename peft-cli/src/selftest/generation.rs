@@ -139,18 +139,18 @@ pub fn of_one_token(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use burn::tensor::{DType, Device};
-    use peft_models::{LoadOptions, WeightFormat, random_model::random_model};
+    use burn::tensor::Device;
+    use peft_models::{LoadOptions, WeightFormat};
 
     use super::*;
-    use crate::selftest::rows::SHAPE;
+    use crate::selftest::rows;
 
     #[test]
     fn rounding_moves_likelihoods_by_less_than_another_token() {
         for family in Family::CAUSAL.into_iter().chain(Family::ENCODER_DECODER) {
             let model = |weights| {
                 let options = LoadOptions { weights, ..LoadOptions::default() };
-                random_model(family, SHAPE, SEED, &Device::default(), DType::F32, options).unwrap()
+                rows::model(family, &Device::default(), options).unwrap()
             };
             let (exact, rounded) = (model(WeightFormat::F32), model(WeightFormat::Bf16));
             let exact = exact.model.as_ref();
@@ -166,8 +166,7 @@ mod tests {
     fn another_token_is_as_far_as_it_is_less_likely() {
         for family in [Family::Llama, Family::T5] {
             let options = LoadOptions::default();
-            let loaded =
-                random_model(family, SHAPE, SEED, &Device::default(), DType::F32, options).unwrap();
+            let loaded = rows::model(family, &Device::default(), options).unwrap();
             let model = loaded.model.as_ref();
             let expected = texts(model, family).unwrap();
             let far = |found: &[Texts]| worst(model, family, found, &expected).unwrap();

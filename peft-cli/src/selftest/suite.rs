@@ -2,19 +2,16 @@
 
 use std::time::Instant;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use peft_core::Result;
-use peft_models::{
-    Compute, LoadOptions, Loaded, WeightFormat, kernels,
-    random_model::{Family, random_model},
-};
+use peft_models::{Compute, LoadOptions, Loaded, WeightFormat, kernels, random_model::Family};
 
 use super::{
     checks::{Check, How, On},
     difference::{self, Part, Worst},
     generation::{self, Texts},
     measures,
-    rows::{Batches, SEED, SHAPE},
+    rows::{self, Batches},
     tolerance,
 };
 use crate::device::panics;
@@ -242,10 +239,7 @@ impl Side {
         work: impl FnOnce(&Loaded) -> Result<T>,
     ) -> std::result::Result<T, String> {
         let _switched = Switched::to(self.kernels);
-        let run = || {
-            let loaded = random_model(family, SHAPE, SEED, &self.device, DType::F32, options)?;
-            work(&loaded)
-        };
+        let run = || work(&rows::model(family, &self.device, options)?);
         panics::caught(run)?.map_err(|error| error.to_string())
     }
 }
