@@ -9,8 +9,12 @@
 //! | [`virtual_tokens`] | random prompts and prefixes, and prompts made of real tokens |
 //! | [`leaves`] | virtual tokens whose gradients a test reads |
 //! | [`passes`] | a pass of rows through a random model and back |
+//! | [`altered`] | a model in front of another, which says something else of itself or remembers what it was asked for |
 //! | [`g2p`] | words and their pronunciation as rows of token ids |
+//!
+//! Nothing here imports `peft_cli`: it has an allocator, and so have tests that count what is allocated.
 
+pub mod altered;
 mod family;
 pub mod g2p;
 mod inputs;

@@ -12,10 +12,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, Lanes, LayerStates, Mode, ModelSpec, PaddingSide, PeftMethod,
-    Result, Site, StackInput, StackOutput, Task, TokenBatch, Topology, VirtualTokens,
+    FrozenModel, Lanes, LayerStates, Mode, PaddingSide, PeftMethod, Site, Task, TokenBatch,
+    VirtualTokens,
     contract::params,
     data::{Example, Target, token_batch},
     evaluate::bytes_of_frozen_states,
@@ -27,13 +27,19 @@ use peft_core::{
 };
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
-use peft_tests::{Family, Shape, VOCAB, random_model_with};
+use peft_tests::{
+    Family, Shape, VOCAB,
+    altered::{Alteration, Altered},
+    random_model_with,
+};
 use proptest::prelude::*;
 
-use crate::support::{ADAPTER_FILES, peft, root, succeed, tiny_model};
+use crate::{
+    lanes::{CLASSES, head, task_of},
+    support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
+};
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 64 };
-const CLASSES: usize = 3;
 const ROWS: usize = 14;
 
 fn model(family: Family, recompute: bool) -> Loaded {
@@ -78,50 +84,17 @@ fn rows(task: Task) -> Vec<Example> {
     (0..ROWS).map(row).collect()
 }
 
-/// A model that counts the rows whose states below a layer it is asked for.
-#[derive(Debug)]
-struct Counted<'a> {
-    model: &'a dyn FrozenModel,
+/// Counts the rows whose states below a layer a model is asked for. It has the model's own lanes.
+#[derive(Debug, Default)]
+struct Counted {
     rows: AtomicUsize,
 }
 
-impl FrozenModel for Counted<'_> {
-    fn spec(&self) -> &ModelSpec {
-        self.model.spec()
+impl Alteration for Counted {
+    fn lanes<'a>(&'a self, model: &'a dyn FrozenModel) -> &'a dyn Lanes {
+        model.lanes()
     }
-    fn device(&self) -> Device {
-        self.model.device()
-    }
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.model.embed(ids)
-    }
-    fn layers(&self, input: StackInput) -> Result<StackOutput> {
-        self.model.layers(input)
-    }
-    fn uncounted_token(&self) -> Option<u32> {
-        self.model.uncounted_token()
-    }
-    fn has_lm_head(&self) -> bool {
-        self.model.has_lm_head()
-    }
-    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        self.model.lm_logits(hidden)
-    }
-    fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
-        self.model.pool(hidden)
-    }
-    fn head_layout(&self, task: Task) -> HeadLayout {
-        self.model.head_layout(task)
-    }
-    fn lanes(&self) -> &dyn Lanes {
-        self.model.lanes()
-    }
-    fn states_below(
-        &self,
-        batch: &TokenBatch,
-        virtual_tokens: &VirtualTokens,
-        layer: usize,
-    ) -> Result<Option<Tensor<3>>> {
+    fn computes_below(&self, batch: &TokenBatch) {
         let different: HashSet<&[u32]> = (0..batch.rows())
             .map(|row| {
                 let (real, len) = (batch.mask().row(row), batch.row_len(row));
@@ -130,7 +103,6 @@ impl FrozenModel for Counted<'_> {
             })
             .collect();
         self.rows.fetch_add(different.len(), Ordering::Relaxed);
-        self.model.states_below(batch, virtual_tokens, layer)
     }
 }
 
@@ -217,10 +189,6 @@ impl Run {
         told: &mut Told,
     ) -> Made {
         let (task, rows) = (self.task, rows(self.task));
-        let head = task.has_head().then(|| {
-            let device = Device::flex().autodiff();
-            Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
-        });
         let config = TrainConfig {
             epochs: Some(3),
             batch_size: 5,
@@ -232,7 +200,7 @@ impl Run {
             padding: self.padding,
             ..TrainConfig::new(task)
         };
-        let counted = Counted { model, rows: AtomicUsize::new(0) };
+        let counted = Altered::new(model, Counted::default());
         let (train_rows, valid) = rows.split_at(ROWS - 3);
         let data = TrainingData { train: train_rows, valid };
         let dir = tempfile::tempdir().unwrap();
@@ -242,7 +210,7 @@ impl Run {
             cache_frozen_file: file,
             ..RunContext::default()
         };
-        let trainable = Trainable::new(method.clone(), head);
+        let trainable = Trainable::new(method.clone(), head(model, task));
         let found = train(&counted, trainable, &data, &config, &context, told).unwrap();
         // The file is gone.
         for entry in fs::read_dir(dir.path()).unwrap() {
@@ -258,7 +226,7 @@ impl Run {
         let learnt: Vec<Vec<f64>> = values.map(|flat| numbers(flat.values.into_data())).collect();
         Made {
             numbers: [vec![told.losses.clone(), scores], learnt].concat(),
-            computed: counted.rows.into_inner(),
+            computed: counted.alteration.rows.into_inner(),
             notes: told.notes.clone(),
         }
     }
@@ -290,14 +258,6 @@ impl Run {
             }
             assert!(notes.is_empty(), "{notes:?}");
         }
-    }
-}
-
-fn task_of(model: &dyn FrozenModel) -> Task {
-    match model.spec().topology {
-        Topology::EncoderOnly => Task::SeqCls,
-        Topology::DecoderOnly => Task::CausalLm,
-        Topology::EncoderDecoder => Task::Seq2SeqLm,
     }
 }
 

@@ -9,14 +9,17 @@ use peft_core::{
     contract::params,
     data::{Example, IGNORE, Order, Sampler, Target},
     evaluate::Predictor,
-    train::{RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
+    train::{RunContext, TrainConfig, Trainable, TrainingData, train},
 };
 use peft_models::{LoadOptions, Loaded};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use peft_tests::{Family, Shape, VOCAB, random_model_with};
 use rayon::ThreadPoolBuilder;
 
-use crate::methods::{Check, each_method};
+use crate::{
+    methods::{Check, each_method},
+    short_run::losses_and_norms,
+};
 
 pub const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 256 };
 pub const CLASSES: usize = 3;
@@ -50,11 +53,6 @@ pub fn rows(task: Task) -> Vec<Example> {
     (0..14).map(row).collect()
 }
 
-/// The losses of a run's steps, and the norms of their gradients.
-pub fn losses_and_norms(steps: &[StepReport]) -> Vec<f64> {
-    steps.iter().flat_map(|step| [step.loss, step.grad_norm.unwrap()]).collect()
-}
-
 /// How the rows of a step come.
 #[derive(Clone, Copy)]
 enum Come {
@@ -64,18 +62,21 @@ enum Come {
     OneByOne,
 }
 
-/// What a model is trained for, and the head that takes.
-pub fn task_and_head(model: &dyn FrozenModel) -> (Task, Option<Head>) {
-    let task = match model.spec().topology {
+/// What a model is trained for.
+pub fn task_of(model: &dyn FrozenModel) -> Task {
+    match model.spec().topology {
         Topology::EncoderOnly => Task::SeqCls,
         Topology::DecoderOnly => Task::CausalLm,
         Topology::EncoderDecoder => Task::Seq2SeqLm,
-    };
-    let head = task.has_head().then(|| {
+    }
+}
+
+/// The head that a task takes.
+pub fn head(model: &dyn FrozenModel, task: Task) -> Option<Head> {
+    task.has_head().then(|| {
         let device = Device::flex().autodiff();
         Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
-    });
-    (task, head)
+    })
 }
 
 /// What a run of 4 steps on `threads` threads finds: its losses, what it has learnt, and the scores of its rows.
@@ -86,7 +87,8 @@ fn run<M: PeftMethod>(
     packing: bool,
     come: Come,
 ) -> Vec<Vec<f64>> {
-    let (task, head) = task_and_head(model);
+    let task = task_of(model);
+    let head = head(model, task);
     let rows = rows(task);
     let lengths = rows.iter().map(Example::num_tokens).collect();
     let shuffled = Sampler::new(lengths, 1, 0, Order::Shuffled, false).unwrap();

@@ -70,6 +70,7 @@ mod shapes;
 mod shards;
 #[cfg(feature = "cpu")]
 mod sharing;
+mod short_run;
 mod shots;
 mod support;
 mod sweep;

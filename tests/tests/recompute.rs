@@ -3,23 +3,15 @@
 //! program.
 #![cfg(feature = "cpu")]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_cli::selftest::{
-    measures::Run,
-    rows::{Batches, examples, task_of},
-    trainables::{Method, with_trainable},
-};
-use peft_core::{
-    FrozenModel, HeadLayout, LayerTape, ModelSpec, PaddingSide, Result, Site, StackInput,
-    StackOutput, Task, TokenBatch,
-    optim::{OptimizerConfig, Sgd},
-    train::TrainConfig,
-};
+use burn::tensor::{DType, Device, TensorData};
+use peft_cli::selftest::trainables::Method;
+use peft_core::{FrozenModel, LayerTape, PaddingSide, Site, TokenBatch};
 use peft_models::LoadOptions;
 use peft_tests::{
     Family, Shape,
+    altered::{Alteration, Altered},
     leaves::{Kind, Leaves},
     passes::{P, ROWS, WITH_LONG_ROW, batch, families},
     random_model_with,
@@ -27,7 +19,7 @@ use peft_tests::{
 
 use crate::{
     comparison::difference,
-    lanes::losses_and_norms,
+    short_run::short_run,
     support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
 };
 
@@ -210,38 +202,11 @@ fn virtual_tokens_with_a_graph_are_recorded() {
     leaves.gradients(&hidden.square().sum().backward());
 }
 
-/// A model on which training is told to use a tape.
+/// Training is told to use a tape.
 #[derive(Debug)]
-struct Taped(Arc<dyn FrozenModel>);
+struct Taped;
 
-impl FrozenModel for Taped {
-    fn spec(&self) -> &ModelSpec {
-        self.0.spec()
-    }
-    fn device(&self) -> Device {
-        self.0.device()
-    }
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.0.embed(ids)
-    }
-    fn layers(&self, input: StackInput) -> Result<StackOutput> {
-        self.0.layers(input)
-    }
-    fn uncounted_token(&self) -> Option<u32> {
-        self.0.uncounted_token()
-    }
-    fn has_lm_head(&self) -> bool {
-        self.0.has_lm_head()
-    }
-    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        self.0.lm_logits(hidden)
-    }
-    fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
-        self.0.pool(hidden)
-    }
-    fn head_layout(&self, task: Task) -> HeadLayout {
-        self.0.head_layout(task)
-    }
+impl Alteration for Taped {
     fn recomputes(&self) -> bool {
         true
     }
@@ -251,18 +216,9 @@ impl FrozenModel for Taped {
 fn both_runs(family: Family, method: Method, dtype: DType) -> [Vec<f64>; 2] {
     let options = LoadOptions::default();
     let loaded = random_model_with(family, WITH_LONG_ROW, 3, &Device::flex(), dtype, options);
-    let config = TrainConfig {
-        steps: Some(8),
-        batch_size: 2,
-        lr: 0.01,
-        optimizer: OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 0.0 }),
-        ..TrainConfig::new(task_of(family))
-    };
-    let visit = Run { examples: examples(family, Batches::Varied), config };
-    let run = |model: &dyn FrozenModel| {
-        losses_and_norms(&with_trainable(method, family, model, 3, &visit).unwrap())
-    };
-    let runs = [run(loaded.model.as_ref()), run(&Taped(loaded.model.clone()))];
+    let model = loaded.model.as_ref();
+    let run = |model: &dyn FrozenModel| short_run(method, family, model, 8);
+    let runs = [run(model), run(&Altered::new(model, Taped))];
     assert!(runs.iter().all(|run| run.len() == 16));
     runs
 }

@@ -10,21 +10,14 @@ use std::{
 };
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_cli::selftest::{
-    measures::Run,
-    rows::{Batches, examples, task_of},
-    trainables::{Method, with_trainable},
-};
+use peft_cli::selftest::trainables::Method;
 use peft_core::{
-    FrozenModel, HeadLayout, ModelSpec, PaddingSide, Pooling, Result, Side, Site, StackInput,
-    StackOutput, Task, VirtualTokens,
+    FrozenModel, PaddingSide, Pooling, Side, Site, VirtualTokens,
     contract::{
         length_multiple::{LENGTH_MULTIPLE, to_few_lengths},
         rng,
     },
     evaluate::Positions,
-    optim::{OptimizerConfig, Sgd},
-    train::TrainConfig,
 };
 use peft_models::{
     LoadOptions,
@@ -32,13 +25,14 @@ use peft_models::{
 };
 use peft_tests::{
     Family, Shape,
+    altered::{Alteration, Altered},
     leaves::{Kind, Leaves},
     passes::{KINDS, P, WITH_LONG_ROW, batch, families},
     random_model_with,
     virtual_tokens::{random_prefix, random_prompt},
 };
 
-use crate::{comparison::difference, generation::sequences, lanes::losses_and_norms};
+use crate::{comparison::difference, generation::sequences, short_run::short_run};
 
 /// More positions than a multiple.
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 28 };
@@ -50,16 +44,15 @@ fn model(family: Family, shape: Shape) -> Arc<dyn FrozenModel> {
     random_model_with(family, shape, 3, &Device::flex(), DType::F64, options).model
 }
 
-/// A model that says its device tunes kernels to shapes, and remembers how long batches were.
-#[derive(Debug)]
+/// A device that tunes its kernels to shapes. Remembers how long batches were.
+#[derive(Debug, Default)]
 struct Tuned {
-    model: Arc<dyn FrozenModel>,
     lengths: Mutex<BTreeSet<usize>>,
 }
 
 impl Tuned {
-    fn new(model: &Arc<dyn FrozenModel>) -> Self {
-        Self { model: model.clone(), lengths: Mutex::default() }
+    fn over(model: &dyn FrozenModel) -> Altered<'_, Self> {
+        Altered::new(model, Self::default())
     }
 
     fn lengths(&self) -> Vec<usize> {
@@ -67,34 +60,9 @@ impl Tuned {
     }
 }
 
-impl FrozenModel for Tuned {
-    fn spec(&self) -> &ModelSpec {
-        self.model.spec()
-    }
-    fn device(&self) -> Device {
-        self.model.device()
-    }
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+impl Alteration for Tuned {
+    fn embeds(&self, ids: &Tensor<2, Int>) {
         self.lengths.lock().unwrap().insert(ids.dims()[1]);
-        self.model.embed(ids)
-    }
-    fn layers(&self, input: StackInput) -> Result<StackOutput> {
-        self.model.layers(input)
-    }
-    fn uncounted_token(&self) -> Option<u32> {
-        self.model.uncounted_token()
-    }
-    fn has_lm_head(&self) -> bool {
-        self.model.has_lm_head()
-    }
-    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        self.model.lm_logits(hidden)
-    }
-    fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
-        self.model.pool(hidden)
-    }
-    fn head_layout(&self, task: Task) -> HeadLayout {
-        self.model.head_layout(task)
     }
     fn tunes_to_shapes(&self) -> bool {
         true
@@ -125,10 +93,10 @@ fn hidden_states_and_gradients_are_the_same() {
                 let gradients = leaves.gradients(&loss.backward());
                 [vec![found.inner().into_data()], gradients].concat()
             };
-            let tuned = Tuned::new(&plain);
+            let tuned = Tuned::over(plain.as_ref());
             assert!(!plain.tunes_to_shapes() && tuned.tunes_to_shapes());
             let (expected, found) = (pass(plain.as_ref()), pass(&tuned));
-            assert_eq!(tuned.lengths(), [LENGTH_MULTIPLE], "{family:?} {kind:?}");
+            assert_eq!(tuned.alteration.lengths(), [LENGTH_MULTIPLE], "{family:?} {kind:?}");
             assert_eq!(found.len(), expected.len());
             for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 let off = difference(found, expected);
@@ -161,20 +129,10 @@ fn training_is_the_same() {
     for family in families() {
         let plain = model(family, WITH_LONG_ROW);
         for method in Method::ALL {
-            let config = TrainConfig {
-                steps: Some(3),
-                batch_size: 2,
-                lr: 0.01,
-                optimizer: OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 0.0 }),
-                ..TrainConfig::new(task_of(family))
-            };
-            let visit = Run { examples: examples(family, Batches::Varied), config };
-            let run = |model: &dyn FrozenModel| {
-                losses_and_norms(&with_trainable(method, family, model, 3, &visit).unwrap())
-            };
-            let tuned = Tuned::new(&plain);
+            let run = |model: &dyn FrozenModel| short_run(method, family, model, 3);
+            let tuned = Tuned::over(plain.as_ref());
             let (expected, found) = (run(plain.as_ref()), run(&tuned));
-            assert!(tuned.lengths().iter().all(|length| length % LENGTH_MULTIPLE == 0));
+            assert!(tuned.alteration.lengths().iter().all(|length| length % LENGTH_MULTIPLE == 0));
             assert_eq!((found.len(), expected.len()), (6, 6));
             for (found, expected) in found.iter().zip(&expected) {
                 let off = (found - expected).abs();
@@ -205,7 +163,7 @@ fn generated_texts_are_the_same() {
         for virtual_tokens in kinds.into_iter().chain(infix) {
             let start = has_two_sides(family).then_some(1);
             let greedy = GenerateConfig::new(2).with_decoder_start(start).with_batch_size(2);
-            let tuned = Tuned::new(&plain);
+            let tuned = Tuned::over(plain.as_ref());
             for config in [greedy.clone(), greedy.clone().with_beams(Beams::new(3))] {
                 let of =
                     |model: &dyn FrozenModel| sequences(model, &rows, &virtual_tokens, &config);
@@ -221,7 +179,7 @@ fn generated_texts_are_the_same() {
             // Single tokens, rows of prompts, and the one that is as long as the positions that are left.
             let most = plain.spec().positions(Side::Encoder);
             let most = most.map_or(32, |most| most - virtual_tokens.len());
-            assert_eq!(tuned.lengths(), [1, 16, most.min(32)], "{family:?}");
+            assert_eq!(tuned.alteration.lengths(), [1, 16, most.min(32)], "{family:?}");
         }
     }
 }

@@ -16,8 +16,9 @@ use peft_models::LoadOptions;
 use peft_tests::{Family, random_model_with};
 
 use crate::{
-    lanes::{SHAPE, losses_and_norms, rows, task_and_head},
+    lanes::{SHAPE, head, rows, task_of},
     methods::{Check, each_method},
+    short_run::losses_and_norms,
 };
 
 /// What shares the steps of a run.
@@ -40,7 +41,8 @@ fn learnt<M: PeftMethod>(
     sharing: Sharing,
     steps: usize,
 ) -> Vec<Vec<f64>> {
-    let (task, head) = task_and_head(model.as_ref());
+    let task = task_of(model.as_ref());
+    let head = head(model.as_ref(), task);
     let rows = rows(task);
     let config = TrainConfig {
         steps: Some(steps),

@@ -18,7 +18,7 @@ use peft_tests::{
 use rayon::ThreadPoolBuilder;
 
 use super::{Row, batch, placement};
-use crate::lanes::losses_and_norms;
+use crate::short_run::losses_and_norms;
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 128 };
 
