@@ -1,6 +1,10 @@
 //! Hidden states below the first layer with virtual tokens are computed once for each row, and it does not matter
-//! whether they are kept, and where: all numbers of a run are the same, bit for bit.
+//! whether they are kept, and where: all numbers of a run are the same, bit for bit. In `passes` the passes that this
+//! rests on, in `program` the program with it.
 #![cfg(feature = "cpu")]
+
+mod passes;
+mod program;
 
 use std::{
     collections::HashSet,
@@ -14,10 +18,9 @@ use std::{
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
-    FrozenModel, Lanes, LayerStates, Mode, PaddingSide, PeftMethod, Site, Task, TokenBatch,
-    VirtualTokens,
+    FrozenModel, Lanes, PaddingSide, PeftMethod, Site, Task, TokenBatch,
     contract::params,
-    data::{Example, Target, token_batch},
+    data::{Example, Target},
     evaluate::bytes_of_frozen_states,
     methods::{head_only::HeadOnly, prefix::Placement},
     train::{
@@ -25,7 +28,7 @@ use peft_core::{
         TrainingData, train,
     },
 };
-use peft_models::{LoadOptions, Loaded, WeightFormat};
+use peft_models::{LoadOptions, Loaded};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use peft_tests::{
     Family, Shape, VOCAB,
@@ -34,10 +37,7 @@ use peft_tests::{
 };
 use proptest::prelude::*;
 
-use crate::{
-    lanes::{CLASSES, head, task_of},
-    support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
-};
+use crate::lanes::{CLASSES, head, task_of};
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 64 };
 const ROWS: usize = 14;
@@ -398,148 +398,5 @@ fn where_virtual_tokens_enter_the_first_layer_nothing_is_kept() {
         let method = ptv2(model, Some(vec![0, 2]), sites);
         let made = Run::new(task_of(model)).make(model, &method, [1 << 30, 1 << 30]);
         assert_eq!(made.computed, 0);
-    }
-}
-
-/// A pass that begins with the states of another computes the same, bit for bit.
-#[test]
-fn a_pass_goes_on_where_another_stopped() {
-    for family in [Family::ALL.as_slice(), &Family::ENCODER_DECODER].concat() {
-        let loaded = model(family, false);
-        let model = loaded.model.as_ref();
-        let rows = rows(task_of(model));
-        let rows: Vec<&Example> = rows.iter().collect();
-        let batch = token_batch(&rows, PaddingSide::Left);
-        for first in 1..=SHAPE.layers {
-            let tokens = match first {
-                // In no layer of the stack that reads the rows.
-                3 if model.spec().is_encoder_decoder() => {
-                    ptv2(model, None, Some(vec![Site::Cross])).virtual_tokens(Mode::Evaluate)
-                }
-                3 => VirtualTokens::none(),
-                _ => ptv2(model, Some((first..3).collect()), None).virtual_tokens(Mode::Evaluate),
-            };
-            let whole = model.forward(&batch, &tokens).unwrap();
-            let states = model.states_below(&batch, &tokens, first).unwrap().unwrap();
-            let from = LayerStates { layer: first, states };
-            let found = model.forward_from(&batch, &tokens, from).unwrap();
-            assert_eq!(found.tokens.into_data(), whole.tokens.into_data(), "{family:?} {first}");
-        }
-    }
-}
-
-/// The states of a row are the same, bit for bit, whatever rows are beside it, how far it is padded, and on however many
-/// threads.
-#[test]
-fn rows_are_alike_in_every_pass_of_enough_positions() {
-    let wide = Shape { layers: 2, kv_heads: 3, head_dim: 32, positions: 256 };
-    let formats = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
-    let f32_alone = |shape| (shape, WeightFormat::F32);
-    let cases = [f32_alone(SHAPE)].into_iter().chain(formats.map(|format| (wide, format)));
-    let cases: Vec<(Shape, WeightFormat)> = cases.collect();
-    let pools = [1, 2, 5]
-        .map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
-    for (family, (shape, weights)) in
-        Family::ALL.into_iter().flat_map(|family| cases.iter().map(move |case| (family, *case)))
-    {
-        let options = LoadOptions { weights, ..LoadOptions::default() };
-        let loaded = random_model_with(family, shape, 5, &Device::flex(), DType::F32, options);
-        let model = loaded.model.as_ref();
-        let least = model.lanes().alike_from().unwrap();
-        let h = model.spec().hidden_size;
-        let states = |rows: &[Vec<u32>]| -> Vec<f32> {
-            let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-            let batch = TokenBatch::new(&rows, PaddingSide::Right);
-            let found = model.states_below(&batch, &VirtualTokens::none(), 1).unwrap().unwrap();
-            found.narrow(0, 0, 1).into_data().iter().take(rows[0].len() * h).collect()
-        };
-        let row = |index: usize, length: usize| -> Vec<u32> {
-            (0..length).map(|at| ((index * 31 + at * 7) % VOCAB) as u32).collect()
-        };
-        let fits = |length: &usize| *length < shape.positions;
-        // One query more than a block of attention has, among them.
-        for length in [1, 2, 7, 17, 40, 65, 80, 129].into_iter().filter(fits) {
-            // Of one token, only with others like it.
-            let others = [1, 2, 5, 20, 39, 41, 48, 66, 100, 130].into_iter().filter(fits);
-            let beside: Vec<usize> = if length == 1 { vec![1] } else { others.collect() };
-            let alone = vec![row(0, length); least.div_ceil(length)];
-            let expected = states(&alone);
-            for (index, count) in [1, 2, 7, 30].into_iter().enumerate() {
-                let mut rows = vec![row(0, length)];
-                // At least so many positions.
-                rows.extend(
-                    (0..count.max(least))
-                        .map(|at| row(at + 1, beside[(at + index) % beside.len()])),
-                );
-                let found = pools[index % pools.len()].install(|| states(&rows));
-                assert!(
-                    found == expected,
-                    "{family:?}, {weights}: {length} tokens and {count} rows"
-                );
-            }
-        }
-    }
-}
-
-fn train_process(out: &Path, args: &[&str]) -> String {
-    let output = succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
-    String::from_utf8(output.stderr).unwrap()
-}
-
-/// Room for less than a row is none, and the room that is told is enough for one.
-#[test]
-fn room_for_less_than_a_row_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let rows = "tests/vectors/training/bert-prefix/rows.jsonl";
-    let model = tiny_model("bert");
-    let train = |size: &str| {
-        let size = format!("--cache-frozen={size}");
-        let flags = ["--model", &model, "--train", rows, "--task=seq-cls", "--method=ptv2"];
-        let more = ["--layers=1", "--epochs=3", "--no-report", "--overwrite", &size];
-        train_process(&dir.path().join("out"), &[&flags[..], &more].concat())
-    };
-    let said = train("100B");
-    let says = "--cache-frozen keeps nothing: 100B is less than one row takes; ";
-    assert!(said.contains(says) && !said.contains("kept for"), "{said}");
-    let rest = said.split(says).nth(1).unwrap();
-    let enough = rest.split(' ').next().unwrap();
-    let said = train(enough);
-    assert!(!said.contains("keeps nothing") && said.contains("kept for "), "{said}");
-    let all = rest.split("shortest, ").nth(1).unwrap().split(' ').next().unwrap();
-    let said = train(all);
-    assert!(said.contains("computed once for each row"), "{said}");
-}
-
-/// A run without the cache that goes on with it ends as if it had never been stopped.
-#[test]
-fn a_run_is_resumed_with_other_memory() {
-    for (name, rows, task, flags) in [
-        ("bert", "bert-prefix", "seq-cls", &["--method=ptv2", "--layers=1"][..]),
-        ("gpt2", "gpt2-prefix", "causal-lm", &["--method=ptv2", "--layers=1"]),
-        ("bert", "bert-prefix", "seq-cls", &["--method=head"]),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let (whole, resumed) = (dir.path().join("whole"), dir.path().join("resumed"));
-        let (model, task) = (tiny_model(name), format!("--task={task}"));
-        let rows = format!("tests/vectors/training/{rows}/rows.jsonl");
-        let start = ["--model", &model, "--train", &rows, "--valid", &rows, &task];
-        let start = [
-            &start[..],
-            &["--steps=12", "--batch-size=4", "--eval-every=4", "--checkpoint-every=4"],
-            flags,
-        ]
-        .concat();
-        train_process(&whole, &start);
-        train_process(&resumed, &[&start[..], &["--cache-frozen=0"]].concat());
-        let adapter = |dir: &Path| ADAPTER_FILES.map(|name| fs::read(dir.join(name)).unwrap());
-        assert!(adapter(&whole) == adapter(&resumed), "{name} {flags:?}: without memory");
-        // As if the run had been killed before its last checkpoint.
-        let checkpoints = fs::read_dir(resumed.join("checkpoints")).unwrap();
-        let last = checkpoints.map(|entry| entry.unwrap().path()).max().unwrap();
-        fs::remove_dir_all(last).unwrap();
-        train_process(&resumed, &["--resume", "--cache-frozen=2kB"]);
-        assert!(adapter(&whole) == adapter(&resumed), "{name} {flags:?}: resumed");
-        let settings = fs::read_to_string(resumed.join("run.toml")).unwrap();
-        assert!(settings.contains("cache_frozen = \"2kB\""), "{settings}");
     }
 }
