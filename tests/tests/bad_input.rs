@@ -2,11 +2,16 @@
 //! exit code, name the place on stderr (file, line, key, tensor or flag; what was found and what was
 //! expected), print nothing on stdout, and leave every file as it was.
 //!
-//! The cases stand in files by what is wrong: `model`, `adapter`, `usage`, `tasks`, `methods`, `settings`, `output`, and of rows
-//! `files`, `fields`, `labels`, `tokens`, `tokenizers`, `conversations` and `questions`. `fixture` lays out their folders.
+//! The cases stand in files by what is wrong: of a base model `model`, `config` and `weights`; of an adapter `adapter`,
+//! `adapter_tensors` and `convert`; of a command `usage`, `tasks`, `methods` and `settings`; of what is written `output`,
+//! `run_folder` and `streams`; and of rows `files`, `fields`, `labels`, `tokens`, `tokenizers`, `conversations` and
+//! `questions`. `fixture` lays out their folders.
 
 mod adapter;
+mod adapter_tensors;
+mod config;
 mod conversations;
+mod convert;
 mod fields;
 mod files;
 mod fixture;
@@ -15,11 +20,14 @@ mod methods;
 mod model;
 mod output;
 mod questions;
+mod run_folder;
 mod settings;
+mod streams;
 mod tasks;
 mod tokenizers;
 mod tokens;
 mod usage;
+mod weights;
 
 use std::{
     collections::BTreeMap,
@@ -158,12 +166,18 @@ fn check(case: &Case) -> String {
 fn bad_input_is_told_and_leaves_nothing_behind() {
     let groups = [
         model::CASES,
+        config::CASES,
+        weights::CASES,
         adapter::CASES,
+        adapter_tensors::CASES,
+        convert::CASES,
         usage::CASES,
         tasks::CASES,
         methods::CASES,
         settings::CASES,
         output::CASES,
+        run_folder::CASES,
+        streams::CASES,
         files::CASES,
         fields::CASES,
         labels::CASES,

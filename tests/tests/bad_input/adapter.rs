@@ -1,30 +1,10 @@
-//! An adapter that is incomplete or damaged, or does not fit its base.
+//! An adapter's folder or config that is incomplete or damaged, or is used for what it was not made for.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use safetensors::Dtype;
 use serde_json::json;
 
 use super::{CASE, Case, USAGE, fixture::*};
-
-/// `made.safetensors`: one tensor, of a checkpoint to convert.
-fn lone(dir: &Path, name: &str, shape: Vec<usize>) {
-    fs::write(dir.join("made.safetensors"), [&2u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
-    more(dir, name, shape);
-}
-
-/// A further tensor of it.
-fn more(dir: &Path, name: &str, shape: Vec<usize>) {
-    tensors(&dir.join("made.safetensors"), |all| {
-        let size = shape.iter().product::<usize>() * 4;
-        all.insert(name.to_string(), (Dtype::F32, shape, vec![0; size]));
-    });
-}
-
-/// `peft convert` of it.
-fn convert(more: &str) -> Vec<String> {
-    words(&format!("convert --from made.safetensors --to out --task causal-lm {more}"))
-}
 
 pub const CASES: &[Case] = &[
     Case {
@@ -79,179 +59,6 @@ pub const CASES: &[Case] = &[
             words("inspect model")
         },
         says: &["model: holds a model (config.json), not an adapter"],
-        ..CASE
-    },
-    Case {
-        name: "embeddings that PEFT puts into the base model",
-        build: |dir| {
-            pair(dir, "gpt2");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let grown = (Dtype::F32, vec![72, 32], vec![0; 72 * 32 * 4]);
-                all.insert("base_model.transformer.wte.weight".into(), grown);
-            });
-            eval()
-        },
-        says: &[
-            "adapter: the adapter has the tensor `transformer.wte.weight` of the shape [72, 32]",
-            "the base model given has the shape [",
-            "Save one that has it",
-            "base.resize_token_embeddings(72); base.lm_head.weight = ",
-            "peft.utils.load_peft_weights",
-        ],
-        ..CASE
-    },
-    Case {
-        name: "embeddings that begin with those of the base model",
-        build: |dir| {
-            pair(dir, "gpt2");
-            let mut grown = None;
-            weights(dir, |all| grown = all.get("transformer.wte.weight").cloned());
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let (dtype, shape, mut bytes) = grown.unwrap();
-                bytes.extend(vec![0; shape[1] * 4]);
-                let grown = (dtype, vec![shape[0] + 1, shape[1]], bytes);
-                all.insert("base_model.lm_head.weight".into(), grown.clone());
-                all.insert("base_model.transformer.wte.weight".into(), grown);
-            });
-            eval()
-        },
-        says: &[
-            "adapter: the adapter has the tensor `lm_head.weight` of the shape [",
-            "has the shape [",
-        ],
-        ..CASE
-    },
-    Case {
-        name: "embeddings without a dimension",
-        build: |dir| {
-            pair(dir, "gpt2");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let lone = (Dtype::F32, vec![], vec![0; 4]);
-                all.insert("base_model.transformer.wte.weight".into(), lone);
-            });
-            eval()
-        },
-        says: &["adapter: the adapter has the tensor `transformer.wte.weight` of the shape []"],
-        ..CASE
-    },
-    Case {
-        name: "a norm that was trained with the prefix",
-        build: |dir| {
-            pair(dir, "gpt2");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let norm = (Dtype::F32, vec![32], vec![0; 32 * 4]);
-                all.insert("base_model.transformer.ln_f.weight".into(), norm);
-            });
-            eval()
-        },
-        says: &[
-            "`transformer.ln_f.weight` of the shape [32]",
-            "has other values there",
-            "transformers: base.load_state_dict(",
-        ],
-        ..CASE
-    },
-    Case {
-        name: "tensor of another name to convert",
-        build: |dir| {
-            lone(dir, "prompt.weight", vec![4, 32]);
-            convert("")
-        },
-        says: &[
-            "made.safetensors: holds 1 tensors (prompt.weight)",
-            "prefix_encoder",
-            "`prompt_embeddings`",
-        ],
-        ..CASE
-    },
-    Case {
-        name: "prefix to convert for another base",
-        build: |dir| {
-            model(dir, "gpt2");
-            lone(dir, "prefix_encoder.embedding.weight", vec![4, 90]);
-            convert("--model model")
-        },
-        says: &["made.safetensors: was made for another base model", "[4, 90]", "needs [4, 192]"],
-        ..CASE
-    },
-    Case {
-        name: "rows to convert that are no prompt and no prefix of the base",
-        build: |dir| {
-            model(dir, "gpt2");
-            lone(dir, "prompt_embeddings", vec![4, 320]);
-            convert("--model model")
-        },
-        says: &["[4, 320]", "a prompt needs [P, 32] and a prefix [P, 192]"],
-        ..CASE
-    },
-    Case {
-        name: "no virtual tokens to convert",
-        build: |dir| {
-            lone(dir, "transformer.prefix_encoder.embedding.weight", vec![0, 192]);
-            convert("")
-        },
-        says: &["`transformer.prefix_encoder.embedding.weight`", "[0, 192]", "at least 1"],
-        ..CASE
-    },
-    Case {
-        name: "the input's own prefix to convert",
-        build: |dir| {
-            lone(dir, "control_trans.0.weight", vec![6, 32]);
-            convert("")
-        },
-        says: &["`wte.weight`", "is missing", "each input"],
-        ..CASE
-    },
-    Case {
-        name: "layers to convert that do not fit one another",
-        build: |dir| {
-            lone(dir, "wte.weight", vec![4, 32]);
-            more(dir, "control_trans.0.weight", vec![6, 30]);
-            more(dir, "control_trans.0.bias", vec![6]);
-            convert("")
-        },
-        says: &["`control_trans.0.weight`", "[6, 30]", "[4, 32]"],
-        ..CASE
-    },
-    Case {
-        name: "a prompt beside LoRA to convert",
-        build: |dir| {
-            lone(dir, "soft_embeds", vec![4, 32]);
-            more(dir, "plm.h.0.attn.lora_A.weight", vec![2, 32]);
-            convert("")
-        },
-        says: &["`plm.h.0.attn.lora_A.weight`", "would be lost"],
-        ..CASE
-    },
-    Case {
-        name: "mixed template to convert",
-        build: |dir| {
-            lone(dir, "template.soft_embedding.weight", vec![4, 32]);
-            convert("")
-        },
-        says: &["`template.soft_embedding.weight`", "mixed template"],
-        ..CASE
-    },
-    Case {
-        name: "prompt of an encoder-decoder to convert, P or 2 P",
-        build: |dir| {
-            lone(dir, "prompt_encoder.default.embedding.weight", vec![8, 24]);
-            more(dir, "word_embeddings.weight", vec![9, 24]);
-            words("convert --from made.safetensors --to out --task seq2seq-lm")
-        },
-        says: &["--num-virtual-tokens: is missing", "8 rows", "2 P"],
-        code: 2,
-        then: "convert --from made.safetensors --to out --task seq2seq-lm --num-virtual-tokens 4",
-        ..CASE
-    },
-    Case {
-        name: "head to convert for a task without one",
-        build: |dir| {
-            lone(dir, "prefix_encoder.embedding.weight", vec![4, 192]);
-            more(dir, "classifier.weight", vec![2, 32]);
-            convert("")
-        },
-        says: &["`classifier.weight`", "causal-lm"],
         ..CASE
     },
     Case {
@@ -371,20 +178,6 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "num_virtual_tokens is not what the tensor has",
-        build: |dir| {
-            pair(dir, "gpt2");
-            adapter_config(dir, "num_virtual_tokens", 6);
-            eval()
-        },
-        says: &[
-            "adapter/adapter_model.safetensors: tensor `prompt_embeddings`",
-            "[5, 192]",
-            "num_virtual_tokens in adapter_config.json is 6",
-        ],
-        ..CASE
-    },
-    Case {
         name: "adapter without tensors",
         build: |dir| {
             pair(dir, "gpt2");
@@ -392,132 +185,6 @@ pub const CASES: &[Case] = &[
             eval()
         },
         says: &["adapter: holds neither adapter_model.safetensors nor adapter_model.bin"],
-        ..CASE
-    },
-    Case {
-        name: "truncated adapter",
-        build: |dir| {
-            pair(dir, "gpt2");
-            truncate(&dir.join("adapter/adapter_model.safetensors"));
-            words("inspect adapter --json")
-        },
-        says: &["adapter/adapter_model.safetensors: not a whole safetensors file"],
-        ..CASE
-    },
-    Case {
-        name: "adapter tensor of the wrong type",
-        build: |dir| {
-            pair(dir, "gpt2");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let stored = (Dtype::I64, vec![5, 192], vec![0; 5 * 192 * 8]);
-                all.insert("prompt_embeddings".into(), stored);
-            });
-            eval()
-        },
-        says: &["adapter_model.safetensors: tensor `prompt_embeddings`: found type I64"],
-        ..CASE
-    },
-    Case {
-        name: "adapter of numbers that are none",
-        build: |dir| {
-            pair(dir, "gpt2");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                all.get_mut("prompt_embeddings").unwrap().2[..4].fill(0xff);
-            });
-            eval()
-        },
-        says: &["adapter_model.safetensors: tensor `prompt_embeddings`", "not finite"],
-        ..CASE
-    },
-    Case {
-        name: "adapter whose bytes changed after it was saved",
-        build: |dir| {
-            trained_here(dir);
-            flip(&dir.join("adapter/adapter_model.safetensors"));
-            eval()
-        },
-        says: &["adapter/adapter_model.safetensors: has the SHA-256", "damaged"],
-        ..CASE
-    },
-    Case {
-        name: "adapter with a part of a head that its task does not have",
-        build: |dir| {
-            pair(dir, "gpt2-cls");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                all.insert("base_model.score.bias".into(), (Dtype::F32, vec![4], vec![0; 16]));
-            });
-            eval()
-        },
-        says: &[
-            "adapter: ",
-            "`score.bias`",
-            "`score.bias`, the head of its task on this model is score.weight",
-        ],
-        ..CASE
-    },
-    Case {
-        name: "prefix for another base",
-        build: |dir| {
-            model(dir, "llama");
-            adapter(dir, "gpt2/prefix");
-            eval()
-        },
-        says: &["adapter: ", "another base model", "[5, 192]", "[5, 144]", "llama"],
-        ..CASE
-    },
-    Case {
-        name: "prompt for another base, to start from",
-        build: |dir| {
-            model(dir, "gpt2");
-            adapter(dir, "llama/prompt");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let stored = (Dtype::F32, vec![5, 16], vec![0; 5 * 16 * 4]);
-                all.insert("prompt_embeddings".into(), stored);
-            });
-            train("--method prompt --num-virtual-tokens 5 --init-adapter adapter")
-        },
-        says: &["adapter: ", "another base model", "[5, 16]", "[5, 32]"],
-        ..CASE
-    },
-    Case {
-        name: "adapter for another base of the same shape",
-        build: |dir| {
-            trained_here(dir);
-            weights(dir, |all| {
-                let numbers = &mut all.get_mut("transformer.wte.weight").unwrap().2;
-                let middle = numbers.len() / 2;
-                numbers[middle] ^= 1;
-            });
-            eval()
-        },
-        says: &["adapter: ", "another base model", "fingerprint", "--any-base"],
-        then: "eval --model model --adapter adapter --data rows.jsonl --any-base",
-        ..CASE
-    },
-    Case {
-        name: "adapter's head is missing",
-        build: |dir| {
-            pair(dir, "bert");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                all.retain(|name, _| name == "prompt_embeddings");
-            });
-            eval()
-        },
-        says: &["adapter: ", "`base_model.classifier.weight`", "seq-cls", "missing"],
-        ..CASE
-    },
-    Case {
-        name: "adapter's head has no classes",
-        build: |dir| {
-            pair(dir, "bert");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                let empty = |shape| (Dtype::F32, shape, Vec::new());
-                all.insert("base_model.classifier.weight".into(), empty(vec![0, 32]));
-                all.insert("base_model.classifier.bias".into(), empty(vec![0]));
-            });
-            words("predict --model model --adapter adapter --input rows.jsonl --output out.jsonl")
-        },
-        says: &["adapter: ", "`classifier.weight`", "[0, 32]", "at least 1"],
         ..CASE
     },
     Case {
@@ -539,18 +206,6 @@ pub const CASES: &[Case] = &[
             eval()
         },
         says: &["adapter: ", "[2, 0, 1]", "rising order"],
-        ..CASE
-    },
-    Case {
-        name: "adapter's head has no bias",
-        build: |dir| {
-            pair(dir, "bert");
-            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
-                _ = all.remove("base_model.classifier.bias").unwrap();
-            });
-            eval()
-        },
-        says: &["adapter: ", "`classifier.bias`"],
         ..CASE
     },
     Case {

@@ -47,6 +47,9 @@ pub fn eval() -> Vec<String> {
     words("eval --model model --adapter adapter --data rows.jsonl --json")
 }
 
+/// `peft eval` of `model` alone, as [`words`] takes it.
+pub const EVAL: &str = "eval --model model --data rows.jsonl --json";
+
 /// `peft forward` of `model` alone.
 pub fn forward() -> Vec<String> {
     words("forward --model model --input rows.jsonl --output out.safetensors")

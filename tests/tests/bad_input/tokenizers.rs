@@ -131,4 +131,14 @@ pub const CASES: &[Case] = &[
         says: &["model: --prompt: ", "token id 71", "vocabulary of 71"],
         ..CASE
     },
+    Case {
+        name: "tokenizer.json is not a tokenizer",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/tokenizer.json"), "{}").unwrap();
+            words("generate --model model --prompt hello")
+        },
+        says: &["model/tokenizer.json: not a tokenizer"],
+        ..CASE
+    },
 ];

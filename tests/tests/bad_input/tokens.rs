@@ -228,4 +228,18 @@ pub const CASES: &[Case] = &[
         ],
         ..CASE
     },
+    Case {
+        name: "a row whose pairs of tokens fill the memory",
+        build: |dir| {
+            model(dir, "t5");
+            let row = json!({ "input_ids": vec![3; 20_000], "labels": [3, 4] });
+            rows(dir, &format!("{row}\n"));
+            words(EVAL)
+        },
+        says: &[
+            "rows.jsonl, line 1: 0 virtual tokens + 20000 tokens exceed 13377",
+            "more than 8 GB; --max-length 13377 cuts rows of text",
+        ],
+        ..CASE
+    },
 ];

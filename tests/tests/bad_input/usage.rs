@@ -153,4 +153,13 @@ pub const CASES: &[Case] = &[
         says: &["--input <FILE>"],
         ..USAGE
     },
+    Case {
+        name: "new tokens without end",
+        build: |dir| {
+            model(dir, "t5");
+            words("generate --model model --input rows.jsonl --max-new-tokens 2000000")
+        },
+        says: &["--max-new-tokens: found 2000000, expected at most 1048576"],
+        ..USAGE
+    },
 ];
