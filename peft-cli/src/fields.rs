@@ -48,21 +48,31 @@ pub struct FieldArgs {
     pub target_field: Option<String>,
 }
 
+/// The names that the members of a value give, each called like the setting of its role: those of [`FieldArgs`], and those of
+/// a run's settings.
+macro_rules! field_names {
+    ($of:expr) => {{
+        use peft_core::text::Role;
+        $crate::fields::given([
+            (Role::Text, &$of.text_field),
+            (Role::TextPair, &$of.text_pair_field),
+            (Role::Label, &$of.label_field),
+            (Role::Tokens, &$of.tokens_field),
+            (Role::Tags, &$of.tags_field),
+            (Role::Question, &$of.question_field),
+            (Role::Context, &$of.context_field),
+            (Role::Answers, &$of.answers_field),
+            (Role::Source, &$of.source_field),
+            (Role::Target, &$of.target_field),
+        ])
+    }};
+}
+pub(crate) use field_names;
+
 impl FieldArgs {
     /// The names given.
     pub fn names(&self) -> FieldNames {
-        given([
-            (Role::Text, &self.text_field),
-            (Role::TextPair, &self.text_pair_field),
-            (Role::Label, &self.label_field),
-            (Role::Tokens, &self.tokens_field),
-            (Role::Tags, &self.tags_field),
-            (Role::Question, &self.question_field),
-            (Role::Context, &self.context_field),
-            (Role::Answers, &self.answers_field),
-            (Role::Source, &self.source_field),
-            (Role::Target, &self.target_field),
-        ])
+        field_names!(self)
     }
 }
 
@@ -72,7 +82,7 @@ pub fn setting_names() -> impl Iterator<Item = &'static str> + Clone {
 }
 
 /// The names of those roles that have one.
-pub fn given<const N: usize>(names: [(Role, &Option<String>); N]) -> FieldNames {
+pub(crate) fn given(names: [(Role, &Option<String>); Role::ALL.len()]) -> FieldNames {
     names.into_iter().filter_map(|(role, name)| Some((role, name.clone()?))).collect()
 }
 

@@ -1,14 +1,10 @@
 //! What is read from settings: values with their defaults, which of them are missing, and all of them as a table.
 
-use peft_core::{
-    Error, Result,
-    text::{FieldNames, Role},
-    train::TrainConfig,
-};
+use peft_core::{Error, Result, text::FieldNames, train::TrainConfig};
 use serde_json::{Map, Value};
 
 use super::Settings;
-use crate::{fields::given, flags::method_name::MethodName, text_settings::TextSettings};
+use crate::{fields::field_names, flags::method_name::MethodName, text_settings::TextSettings};
 
 impl Settings {
     /// The one seed of the run.
@@ -18,18 +14,7 @@ impl Settings {
 
     /// The names of fields that are given.
     pub fn field_names(&self) -> FieldNames {
-        given([
-            (Role::Text, &self.text_field),
-            (Role::TextPair, &self.text_pair_field),
-            (Role::Label, &self.label_field),
-            (Role::Tokens, &self.tokens_field),
-            (Role::Tags, &self.tags_field),
-            (Role::Question, &self.question_field),
-            (Role::Context, &self.context_field),
-            (Role::Answers, &self.answers_field),
-            (Role::Source, &self.source_field),
-            (Role::Target, &self.target_field),
-        ])
+        field_names!(self)
     }
 
     /// The settings of texts.
