@@ -14,8 +14,8 @@ use peft_core::{
 };
 
 use super::{
-    answers::answers_of_fields,
-    heads::{lm_head, lm_head_of, load_classifier, load_lm_head, load_word},
+    answers::{answers_of_fields, answers_of_heads},
+    heads::{lm_head_of, load_classifier, load_lm_head, load_word},
     outline::{Outline, Parameters},
     single_stack,
 };
@@ -227,6 +227,7 @@ fn layout(task: Task) -> HeadLayout {
 
 impl FrozenModel for Llama {
     answers_of_fields!();
+    answers_of_heads!(layout);
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
@@ -243,30 +244,5 @@ impl FrozenModel for Llama {
             x = attention.layer(index, x, *window, body);
         }
         Ok(attention.finish(self.norm.forward(x)))
-    }
-
-    fn has_lm_head(&self) -> bool {
-        self.head.is_some()
-    }
-
-    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        Ok(lm_head(&self.head, &self.spec)?.forward(hidden))
-    }
-
-    fn lm_cross_entropy(
-        &self,
-        hidden: Tensor<2>,
-        targets: &[usize],
-        label_smoothing: f64,
-    ) -> Result<Tensor<1>> {
-        lm_head(&self.head, &self.spec)?.cross_entropy(hidden, targets, label_smoothing)
-    }
-
-    fn classifier(&self) -> Option<&Head> {
-        self.classifier.as_ref()
-    }
-
-    fn head_layout(&self, task: Task) -> HeadLayout {
-        layout(task)
     }
 }

@@ -6,7 +6,7 @@
 //! | `bert`, `roberta` | encoders |
 //! | `gpt2`, `llama` | decoders; Mistral and Qwen are Llamas with other settings |
 //! | `t5`, `bart` | encoder-decoders |
-//! | `answers` | what a model of any family answers in the same way |
+//! | `answers` | what models of any family answer in the same way, and what decoders do |
 //! | `heads` | language-model heads and classifiers of checkpoints |
 //! | `other_names` | the names of settings that families share |
 //! | `outline` | what a config alone says of a model's sizes |
