@@ -95,13 +95,10 @@ impl Found {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if they are no numbers of this type.
-    ///
-    /// # Panics
-    ///
-    /// Panics if more tensors are asked for than were added.
+    /// [`Error::Mismatch`] if they are no numbers of this type, or if there is no further tensor.
     pub fn numbers<E: Element>(&mut self) -> Result<Vec<E>> {
-        let next = self.next().expect("as many tensors are asked for as were added");
+        let none = || Error::Mismatch("more tensors are asked for than were read".into());
+        let next = self.next().ok_or_else(none)?;
         next.try_into_vec_as::<E>().map_err(unreadable)
     }
 }

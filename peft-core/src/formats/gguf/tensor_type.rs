@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How the values of a tensor are stored: as floats, or in blocks of values that share their scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the format")]
 pub enum TensorType {
     F32,
     F16,

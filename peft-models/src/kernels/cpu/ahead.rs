@@ -135,7 +135,10 @@ pub(super) fn fetch_soon<const N: usize>(row: *const f32) {
 
 /// Into the first cache or the second. Where there is no memory, this does nothing.
 #[inline(always)]
-#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_variables, reason = "no instruction for it there")
+)]
 fn prefetch<const FIRST: bool>(line: *const f32) {
     #[cfg(test)]
     tests::note::<FIRST>(line);

@@ -108,7 +108,6 @@ impl Kernel for Layer {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let output = (self.body)(self.inputs(inputs, &vec![false; inputs.len()]));
         // Inputs on flex without gradients give nothing else.
-        #[allow(clippy::expect_used)]
         let output = frozen(&output).expect("a plain tensor on flex");
         (output, if keep { inputs.to_vec() } else { Vec::new() })
     }

@@ -113,7 +113,6 @@ impl SharedBuffer {
     /// # Safety
     ///
     /// The buffer is alive, these elements have been written, and nothing else accesses them meanwhile.
-    #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn slice<'a>(self, range: Range<usize>) -> &'a mut [f32] {
         assert!(range.start <= range.end && range.end <= self.len);
         // SAFETY: the range is inside the buffer; the rest is the caller's promise.
@@ -125,7 +124,6 @@ impl SharedBuffer {
     /// # Safety
     ///
     /// The buffer is alive, and nothing else accesses these elements meanwhile.
-    #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn unwritten_slice<'a>(
         self,
         range: Range<usize>,

@@ -68,19 +68,16 @@ pub(super) const PORTABLE_FMA: bool = cfg!(target_arch = "aarch64");
 macro_rules! vectorised {
     ($($(#[$meta:meta])* $visibility:vis fn $name:ident<FMA>($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)? $body:block)+) => {$(
         $(#[$meta])*
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments, reason = "slices of several tensors, and their sizes")]
         $visibility fn $name($($arg: $ty),*) $(-> $out)? {
             #[inline(always)]
-            #[allow(clippy::too_many_arguments)]
             fn body<const FMA: bool>($($arg: $ty),*) $(-> $out)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx512($($arg: $ty),*) $(-> $out)? { body::<true>($($arg),*) }
+                    fn avx512($($arg: $ty),*) $(-> $out)? { body::<true>($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx2($($arg: $ty),*) $(-> $out)? { body::<true>($($arg),*) }
+                    fn avx2($($arg: $ty),*) $(-> $out)? { body::<true>($($arg),*) }
                 use $crate::kernels::cpu::simd::Level;
                 match Level::of_machine() {
                     // SAFETY: the machine was asked whether it has these instructions.

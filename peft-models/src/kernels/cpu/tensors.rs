@@ -13,7 +13,6 @@ pub(super) fn in_order(tensor: &FlexTensor) -> FlexTensor {
 /// The elements of a tensor that is [`in_order`].
 pub(super) fn floats(tensor: &FlexTensor) -> &[f32] {
     // Every caller made it so.
-    #[allow(clippy::expect_used)]
     tensor.as_slice().expect("elements in order")
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Tiles {
 
 impl Tiles {
     /// The widest of this machine; with AVX-512 those of half as many columns if a result has no more than that.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "one width there"))]
     pub(super) fn for_columns(columns: usize) -> Self {
         match Level::of_machine() {
             // 24 sums, 2 vectors of the right side and one value of the left: 27 registers of 32.

@@ -66,7 +66,6 @@ where
 {
     let y = factor.multiply(Tensor::<2>::from_primitive::<B>(x));
     // Nothing in it has a gradient, and both factors are on this backend.
-    #[allow(clippy::expect_used)]
     y.try_into_primitive::<B>().expect("a plain tensor of the backend of its factors")
 }
 

@@ -53,7 +53,6 @@ impl Unit {
     /// # Safety
     ///
     /// As [`Piece`] says.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     unsafe fn multiply(&self, piece: &Piece<'_>, rows: usize) {
         match *self {
             // SAFETY: whoever made this promised the instructions; the rest is the caller's promise.
