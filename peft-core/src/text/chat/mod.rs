@@ -6,7 +6,9 @@
 //! | `template` | `ChatTemplate`: a template that can be rendered, within limits |
 //! | `generation` | the blocks in which a template marks what the assistant says |
 //! | `tokens` | the code within a tag, in tokens |
+//! | `parser` | a place among those tokens |
 //! | `expressions` | expressions, written as calls of what Python would compute |
+//! | `operands` | what stands between their operators |
 //! | `statements` | tags, with their expressions |
 //! | `operators` | operators as in Python |
 //! | `lookup` | attributes, items and slices as in Python |
@@ -53,7 +55,9 @@ mod methods;
 mod number;
 mod number_filters;
 mod objects;
+mod operands;
 mod operators;
+mod parser;
 mod print;
 mod sequences;
 mod source;

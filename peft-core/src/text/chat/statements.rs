@@ -1,6 +1,6 @@
 //! The tags of Jinja, with their expressions written as minijinja computes them.
 
-use super::{expressions::Parser, tokens::Token};
+use super::{parser::Parser, tokens::Token};
 
 /// Rewrites the code of `{{ ... }}`.
 ///
