@@ -10,8 +10,9 @@ use parquet::{
 };
 
 use super::{
+    bits::Bits,
     fault::Fault,
-    pages::{Bits, Budget, LARGEST_PAGE, Pages},
+    pages::{Budget, LARGEST_PAGE, Pages},
     value::{Meaning, float, old_timestamp},
 };
 use crate::text::ordered::Ordered;

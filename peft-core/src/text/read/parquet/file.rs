@@ -5,8 +5,9 @@ use std::path::Path;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use super::{
+    bits::Bits,
     fault::{Fault, REWRITE},
-    pages::{Bits, is_known},
+    pages::is_known,
     schema::Schema,
 };
 use crate::error::{Error, Result};

@@ -14,11 +14,13 @@
 //! | `fault` | what keeps the values of a file from being read |
 //! | `schema` | how the columns of a file make up a row |
 //! | `column` | the values of one column, with their levels |
+//! | `bits` | the bytes of a file, for all columns |
 //! | `pages` | the pages of a column, unpacked |
 //! | `page_header` | what stands before a page |
 //! | `value` | a value as JSON has it |
 //! | `calendar` | days and times as text |
 
+mod bits;
 mod calendar;
 mod column;
 mod fault;

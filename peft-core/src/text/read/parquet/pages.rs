@@ -1,9 +1,9 @@
 //! The pages of a column, unpacked. What a page says of its size is believed only as far as its bytes warrant.
 
 use std::{
-    io::{Cursor, Read, SeekFrom},
+    io::{Cursor, Read},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -18,10 +18,11 @@ use parquet::{
 };
 
 use super::{
+    bits::Bits,
     fault::Fault,
     page_header::{Kind, PageHeader, varint},
 };
-use crate::text::read::source::{self, Seekable};
+use crate::text::read::source;
 
 /// Bytes that a page may unpack to, and that the texts of one list may take. Writers make pages of 1 MiB, or of one
 /// batch of rows.
@@ -43,41 +44,6 @@ impl Budget {
     /// Takes the values of a page. Whether there are not too many.
     fn take(&self, values: i64) -> bool {
         self.0.fetch_sub(values, Ordering::Relaxed) >= values
-    }
-}
-
-/// A file that several columns read from.
-#[derive(Clone)]
-pub(super) struct Bits(Arc<Mutex<Box<dyn Seekable>>>);
-
-impl Bits {
-    /// Shares a file.
-    pub fn new(file: Box<dyn Seekable>) -> Self {
-        Self(Arc::new(Mutex::new(file)))
-    }
-
-    /// The length of the file.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn length(&self) -> std::io::Result<u64> {
-        self.locked()?.seek(SeekFrom::End(0))
-    }
-
-    /// The bytes at `at`: `length` of them, or those up to the end of the file.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn read(&self, at: u64, length: u64) -> std::io::Result<Vec<u8>> {
-        let mut file = self.locked()?;
-        file.seek(SeekFrom::Start(at))?;
-        let mut bytes = Vec::new();
-        (&mut **file).take(length).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn locked(&self) -> std::io::Result<MutexGuard<'_, Box<dyn Seekable>>> {
-        self.0.lock().map_err(|_| std::io::Error::other("the file was not read"))
     }
 }
 

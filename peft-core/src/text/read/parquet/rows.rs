@@ -6,10 +6,10 @@ use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use serde_json::Value;
 
 use super::{
+    bits::Bits,
     column::Column,
     fault::Fault,
     file::{check, metadata},
-    pages::Bits,
     schema::Schema,
 };
 use crate::{
