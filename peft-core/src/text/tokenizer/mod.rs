@@ -23,6 +23,7 @@
 //! | `parts` | what tokenizers of several kinds have in common, as `tokenizer.json` writes it |
 //! | `gguf` | the tokenizer of a GGUF file |
 //! | `gguf_splits` | how those of bytes divide a text into words |
+//! | `gguf_vocabulary` | the tokens that such a file lists, and what it says about each |
 //! | `prepare` | what a task changes |
 
 mod charsmap;
@@ -36,6 +37,7 @@ pub mod files;
 mod finish;
 mod gguf;
 mod gguf_splits;
+mod gguf_vocabulary;
 mod growth;
 mod json_file;
 mod load;
