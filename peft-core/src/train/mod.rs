@@ -26,6 +26,7 @@
 //! | `packet` | what processes send each other, as bytes |
 //! | `group` | what the processes of a run agree on, and what rank 0 tells the others |
 //! | `shared_sums` | the sums over the slices of a step, of which each process computes some |
+//! | `sections` | the numbers of its gradients in a row, and the section that a process adds up |
 //! | `assist` | the part of a process that does not lead |
 //! | `team` | the frozen model on each device of a run, and who computes with it |
 //! | `slice_gradient` | the gradient of one slice of a batch |
@@ -64,6 +65,7 @@ mod packet;
 pub mod peers;
 mod reading;
 pub mod run_context;
+mod sections;
 mod shared_sums;
 mod slice_gradient;
 pub mod snapshot;
