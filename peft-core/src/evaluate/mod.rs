@@ -12,6 +12,7 @@
 //! | [`positions`] | which positions are read, and what is to be predicted there |
 //! | [`rows`] | one reading loop: rows of similar length together |
 //! | [`predictor`] | scores, logits, class probabilities and tags |
+//! | `classes` | one class of a row or of a token, and tokens of the vocabulary |
 //! | `answers` | answers cut from a context |
 //! | `spans` | the best span over the windows of a question, and whether there is none |
 //! | `values` | several classes a row, and numbers |
@@ -21,6 +22,7 @@
 mod answers;
 mod assessment;
 pub mod checks;
+mod classes;
 mod constant;
 pub(crate) mod frozen_states;
 pub mod multi_adapter;
