@@ -367,13 +367,37 @@ fn the_encoder_of_a_t5_alone_is_told() {
     assert_all(&error, &["decoder.block.0", "T5EncoderModel", "give the whole model"]);
 }
 
+/// As transformers 5.23, whose `T5Config` and `MT5Config` set `tie_word_embeddings` to true: `false` in the file only says
+/// that a T5 does not scale.
 #[test]
-fn an_untied_t5_without_a_head_says_so() {
-    let (mut config, mut tensors) = read("t5v11-v4");
-    config["tie_word_embeddings"] = json!(false);
+fn the_embedding_is_the_head_of_an_untied_t5_whose_file_has_none() {
+    for (model_type, factor) in [("t5", 24f32.sqrt()), ("mt5", 1.0)] {
+        let (mut config, mut tensors) = read("t5v11-v4");
+        tensors.remove("lm_head.weight");
+        config["model_type"] = json!(model_type);
+        config.as_object_mut().unwrap().remove("scale_decoder_outputs");
+        config["tie_word_embeddings"] = json!(true);
+        let tied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+        config["tie_word_embeddings"] = json!(false);
+        for architecture in ["T5ForConditionalGeneration", "T5ForSequenceClassification"] {
+            config["architectures"] = json!([architecture]);
+            let untied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+            for (found, tied) in untied.iter::<f32>().zip(tied.iter::<f32>()) {
+                assert!((found - factor * tied).abs() < 1e-4, "{model_type}: {found} {tied}");
+            }
+        }
+    }
+}
+
+/// transformers 5.23 initialises such a head anew and warns.
+#[test]
+fn an_untied_bart_without_a_head_is_told_the_way_out() {
+    let (mut config, mut tensors) = read("bart");
     tensors.remove("lm_head.weight");
+    config["tie_word_embeddings"] = json!(false);
     let error = build(config, tensors).unwrap_err().to_string();
-    assert!(error.contains("lm_head.weight") && error.contains("missing"), "{error}");
+    let way_out = "write \"tie_word_embeddings\": true into config.json";
+    assert_all(&error, &["lm_head.weight", "is missing", "`tie_word_embeddings`", way_out]);
 }
 
 #[test]

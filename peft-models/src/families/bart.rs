@@ -130,7 +130,8 @@ pub fn load(
     let decoder = StackConfig::read(config, Side::Decoder)?;
     let (h, positions) = (encoder.hidden_size, Some(encoder.positions));
     let vocab = size(config, "vocab_size")?;
-    let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
+    let tied = config.flag("tie_word_embeddings", true)?;
+    let Embedding { word, own_head } = Embedding::load(weights, tied, [vocab, h])?;
     let scaled = config.flag("scale_embedding", false)?;
     let bias = weights.take_optional("final_logits_bias", [1, vocab])?;
     let bias = bias.map(|bias| bias.reshape([vocab]));

@@ -76,24 +76,33 @@ pub fn load_lm_head(
     word: &Matrix,
     tied_by_default: bool,
 ) -> Result<Option<Linear>> {
-    let [vocab, h] = word.dims();
-    let own = |weights: &mut Weights| Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some);
     if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
-        return own(weights);
+        return load_own_lm_head(weights, word.dims()).map(Some);
     }
     match lm_head_of(config, tied_by_default)? {
         LmHead::Tied => Ok(Some(Linear::tied(word.clone(), weights.compute()))),
         LmHead::None => Ok(None),
-        LmHead::Own => own(weights).map_err(|error| match error {
-            Error::Tensor { path, name, message } => {
-                let message = format!(
-                    "{message}; if the embedding is the head, too, write \"tie_word_embeddings\": true into config.json"
-                );
-                Error::Tensor { path, name, message }
-            }
-            other => other,
-        }),
+        LmHead::Own => load_own_lm_head(weights, word.dims()).map(Some),
     }
+}
+
+/// A language-model head `[V, H]` that is not the embedding.
+///
+/// # Errors
+///
+/// [`Error::Tensor`] if it is missing or misshapen; the former says how a config ties it to the embedding.
+pub fn load_own_lm_head(weights: &mut Weights, [vocab, h]: [usize; 2]) -> Result<Linear> {
+    let is_missing = weights.shape(HEAD).is_none();
+    Linear::load(weights, LM_HEAD, [h, vocab], false).map_err(|error| match error {
+        Error::Tensor { path, name, message } if is_missing => {
+            let message = format!(
+                "{message}: by `tie_word_embeddings` the head is a matrix of its own; if the embedding is the head, too, \
+                 write \"tie_word_embeddings\": true into config.json"
+            );
+            Error::Tensor { path, name, message }
+        }
+        other => other,
+    })
 }
 
 /// The language-model head of a decoder, as its config says.

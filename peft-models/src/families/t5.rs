@@ -180,9 +180,9 @@ pub fn load(
     }
     let (h, vocab) = (read.hidden_size, read.vocab_size);
     let [encoder, decoder] = read.stacks();
-    let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
-    // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 ties by the weights, and takes
-    // the key for that alone.
+    // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 takes the key for that alone, and
+    // the embedding for a head that the file lacks.
+    let Embedding { word, own_head } = Embedding::load(weights, true, [vocab, h])?;
     let tied = config.flag("tie_word_embeddings", true)?;
     let key = "scale_decoder_outputs";
     let scaled = !is_mt5 && !config.is_null(key) && config.flag(key, tied)?;
