@@ -6,6 +6,7 @@ use peft_core::{Error, Head, HeadLayout, ModelSpec, Result, Task, contract::head
 use super::outline::LmHead;
 use crate::{
     blocks::Linear,
+    class_defaults::flag,
     config::ModelConfig,
     weights::{LM_HEAD, Matrix, Weights},
 };
@@ -62,7 +63,7 @@ pub fn load_word(
 ) -> Result<Matrix> {
     let is_lm = config.task().is_none_or(|task| task == Task::CausalLm);
     let is_head = is_lm && weights.shape(name).is_none() && weights.shape(HEAD).is_some();
-    if is_head && config.flag("tie_word_embeddings", tied_by_default)? {
+    if is_head && flag(config, "tie_word_embeddings", tied_by_default)? {
         return weights.take_matrix_of([name, HEAD, HEAD], shape);
     }
     weights.take_matrix(name, shape)
@@ -111,7 +112,7 @@ pub fn lm_head_of(config: &ModelConfig, tied_by_default: bool) -> Result<LmHead>
         Some(task) => task != Task::CausalLm,
         None => config.has("architectures"),
     };
-    Ok(match config.flag("tie_word_embeddings", tied_by_default)? {
+    Ok(match flag(config, "tie_word_embeddings", tied_by_default)? {
         true => LmHead::Tied,
         false if is_other => LmHead::None,
         false => LmHead::Own,

@@ -6,6 +6,7 @@ use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
 use super::{heads::load_own_lm_head, outline::LmHead};
 use crate::{
     blocks::{Heads, Linear},
+    class_defaults::flag,
     config::ModelConfig,
     weights::{Matrix, Weights},
 };
@@ -16,6 +17,8 @@ const EMBEDDING: [&str; 3] =
 
 /// The name of the head's matrix.
 const HEAD: &str = "lm_head.weight";
+
+const TIED: &str = "tie_word_embeddings";
 
 /// The embedding, and the language-model head if it is another matrix.
 #[derive(Debug)]
@@ -51,10 +54,21 @@ impl Embedding {
     }
 }
 
+/// Whether the config says that the embedding is the head. T5's class alone takes null for it.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Config`] if the value is of another kind.
+pub fn is_tied(config: &ModelConfig) -> Result<bool> {
+    match config.model_type()? {
+        "t5" => config.flag(TIED, true),
+        _ => flag(config, TIED, true),
+    }
+}
+
 /// The language-model head, as the config says.
 pub fn lm_head_of(config: &ModelConfig) -> Result<LmHead> {
-    let tied = config.flag("tie_word_embeddings", true)?;
-    Ok(if tied { LmHead::Tied } else { LmHead::Own })
+    Ok(if is_tied(config)? { LmHead::Tied } else { LmHead::Own })
 }
 
 /// Whether a tensor is a copy of the embedding; loading has compared them.
