@@ -120,11 +120,12 @@ fn a_run_leaves_a_page_that_says_what_its_files_say() {
 #[test]
 fn what_makes_a_run_again_names_its_devices() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, flags, expected) in [
-        ("one", &["--device=cpu"][..], "one-again --device cpu<"),
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("one", &["--device=cpu"], "one-again --device cpu<"),
         ("two", &["--devices=cpu,cpu"], "two-again --devices cpu,cpu<"),
         ("none", &[], "none-again<"),
-    ] {
+    ];
+    for (name, flags, expected) in cases {
         let out = dir.path().join(name);
         succeed(train(&out, &["--method=prompt", "--steps=2"]).args(flags));
         let found = page(&out.join("report.html"));
