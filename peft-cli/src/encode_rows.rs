@@ -106,10 +106,9 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     config.skip_unlabelled = settings.skip_unlabelled;
     config.targets = settings.targets;
     if settings.task == Task::Seq2SeqLm {
-        config.decoder_start = match trained_start(&base.config) {
-            None => GenerateConfig::for_model(base, 1)?.decoder_start,
-            trained => trained,
-        };
+        // Rows with tokens of their own for the decoder need none; what lacks it for others, `named` says.
+        config.decoder_start = trained_start(&base.config)
+            .or_else(|| GenerateConfig::for_model(base, 1).ok()?.decoder_start);
         config.pad = special_tokens(&base.config, "pad_token_id").first().copied();
     }
     Ok(config)
@@ -119,6 +118,13 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
 fn named(error: Error, end: &EndTokens, base: &Loaded) -> Error {
     match error {
         Error::SpecialToken { key: "eos_token_id", message } => end.error(message),
+        Error::SpecialToken { key: "decoder_start_token_id", message } => {
+            let decided = match trained_start(&base.config) {
+                None => GenerateConfig::for_model(base, 1).err(),
+                Some(_) => None,
+            };
+            decided.unwrap_or_else(|| base.config.error("decoder_start_token_id", message))
+        }
         Error::SpecialToken { key, message } => base.config.error(key, message),
         other => other,
     }

@@ -22,8 +22,8 @@ pub struct TextArgs {
     /// tasks lists them).
     #[arg(long, value_name = "NAME|FILE", show_default = as_in_training("none"))]
     pub task_file: Option<PathBuf>,
-    /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
-    /// is not read.
+    /// Names of the columns of CSV and TSV files without a header, and of CoNLL files (tokens,tags,), separated by
+    /// commas; a column without a name is not read.
     #[arg(long, value_name = "LIST", show_default = as_in_training("the first row of the file"))]
     pub columns: Option<String>,
     /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".

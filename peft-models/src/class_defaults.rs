@@ -3,6 +3,8 @@
 //! A config from which the keys with default values were left out is whole for transformers, which takes them from the
 //! class of the `model_type`. The values are those of transformers 5.23.
 
+use std::fmt::Display;
+
 use peft_core::{Error, Result};
 
 use crate::config::ModelConfig;
@@ -130,12 +132,53 @@ pub fn size(config: &ModelConfig, key: &str) -> Result<usize> {
     match (config.optional_size(key)?, of_class(config, key)) {
         (Some(size), _) => Ok(size),
         (None, None) => Err(config.error(key, "is missing")),
-        (None, Some(default)) if config.is_null(key) => Err(config.error(
+        (None, Some(default)) => refuse_null(config, key, default).map(|()| default),
+    }
+}
+
+/// Refuses null under a key for which the class takes none; `default` is what it has where the key is missing.
+///
+/// # Errors
+///
+/// [`Error::Config`] if the value is null.
+pub fn refuse_null(config: &ModelConfig, key: &str, default: impl Display) -> Result<()> {
+    match config.is_null(key) {
+        true => Err(config.error(
             key,
             format!("is null: set it, or remove it for {default}, which transformers assumes then"),
         )),
-        (None, Some(default)) => Ok(default),
+        false => Ok(()),
     }
+}
+
+/// A number: that of the file or, where it lacks the key, the `default` of the class.
+///
+/// # Errors
+///
+/// [`Error::Config`] if the value is null or of another kind.
+pub fn number(config: &ModelConfig, key: &str, default: f64) -> Result<f64> {
+    refuse_null(config, key, default)?;
+    config.number(key, default)
+}
+
+/// As [`number`], for `true` and `false`.
+///
+/// # Errors
+///
+/// [`Error::Config`] if the value is null or of another kind.
+pub fn flag(config: &ModelConfig, key: &str, default: bool) -> Result<bool> {
+    refuse_null(config, key, default)?;
+    config.flag(key, default)
+}
+
+/// As [`number`], for a string.
+///
+/// # Errors
+///
+/// [`Error::Config`] if the value is null or of another kind.
+pub fn text<'a>(config: &'a ModelConfig, key: &str, default: &'a str) -> Result<&'a str> {
+    refuse_null(config, key, default)?;
+    config.text(key, default)
 }
 
 /// A number of layers, limited because memory may be allocated for each before any tensor is read.

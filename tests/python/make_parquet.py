@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 OUT = pathlib.Path(__file__).parent.parent / "vectors" / "parquet"
 
 
-def plain(value):
-    """A value as JSON has it: isoformat for dates and times, null for what is no number."""
+def plain(value, in_list=False):
+    """A value as JSON has it: isoformat for dates and times, null for what is no number, str for decimals, but numbers in lists."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item, in_list) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain(item, True) for item in value]
     if isinstance(value, decimal.Decimal):
-        return int(value) if value.as_tuple().exponent == 0 else float(value)
+        return int(value) if value.as_tuple().exponent == 0 else float(value) if in_list else str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     # Times with nanoseconds are pandas' own, where pandas is there.

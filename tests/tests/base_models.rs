@@ -256,6 +256,22 @@ fn a_start_that_differs_from_that_of_training_is_told() {
     assert!(!said.contains("generation_config.json"), "{said}");
 }
 
+/// As in transformers, whose `_shift_right` alone asks for the token that a decoder starts from.
+#[test]
+fn a_decoder_whose_tokens_are_given_needs_none_to_start_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    changed("t5", dir, |name| name, &[("decoder_start_token_id", serde_json::Value::Null)]);
+    let model = vectors("logits/t5");
+    let logits = |from: &Path, name: &str| {
+        let mut forward = peft(dir);
+        forward.args(["forward", "--output", name, "--input"]).arg(model.join("rows.jsonl"));
+        succeed(forward.arg("--model").arg(from));
+        fs::read(dir.join(name)).unwrap()
+    };
+    assert!(logits(dir, "a.safetensors") == logits(&model, "b.safetensors"));
+}
+
 /// Virtual tokens beside a model change nothing, which is told; [`bad_input`](crate::bad_input) has the LoRA.
 #[test]
 fn a_prompt_beside_a_model_is_told() {

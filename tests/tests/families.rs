@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
-    NamedTensors, ProblemType, Result, Task,
+    NamedTensors, PaddingSide, ProblemType, Result, Task, TokenBatch, VirtualTokens,
     adapter::codec::{from_safetensors, to_safetensors},
 };
 use peft_models::{Loaded, ModelConfig, Weights};
@@ -367,13 +367,37 @@ fn the_encoder_of_a_t5_alone_is_told() {
     assert_all(&error, &["decoder.block.0", "T5EncoderModel", "give the whole model"]);
 }
 
+/// As transformers 5.23, whose `T5Config` and `MT5Config` set `tie_word_embeddings` to true: `false` in the file only says
+/// that a T5 does not scale.
 #[test]
-fn an_untied_t5_without_a_head_says_so() {
-    let (mut config, mut tensors) = read("t5v11-v4");
-    config["tie_word_embeddings"] = json!(false);
+fn the_embedding_is_the_head_of_an_untied_t5_whose_file_has_none() {
+    for (model_type, factor) in [("t5", 24f32.sqrt()), ("mt5", 1.0)] {
+        let (mut config, mut tensors) = read("t5v11-v4");
+        tensors.remove("lm_head.weight");
+        config["model_type"] = json!(model_type);
+        config.as_object_mut().unwrap().remove("scale_decoder_outputs");
+        config["tie_word_embeddings"] = json!(true);
+        let tied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+        config["tie_word_embeddings"] = json!(false);
+        for architecture in ["T5ForConditionalGeneration", "T5ForSequenceClassification"] {
+            config["architectures"] = json!([architecture]);
+            let untied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+            for (found, tied) in untied.iter::<f32>().zip(tied.iter::<f32>()) {
+                assert!((found - factor * tied).abs() < 1e-4, "{model_type}: {found} {tied}");
+            }
+        }
+    }
+}
+
+/// transformers 5.23 initialises such a head anew and warns.
+#[test]
+fn an_untied_bart_without_a_head_is_told_the_way_out() {
+    let (mut config, mut tensors) = read("bart");
     tensors.remove("lm_head.weight");
+    config["tie_word_embeddings"] = json!(false);
     let error = build(config, tensors).unwrap_err().to_string();
-    assert!(error.contains("lm_head.weight") && error.contains("missing"), "{error}");
+    let way_out = "write \"tie_word_embeddings\": true into config.json";
+    assert_all(&error, &["lm_head.weight", "is missing", "`tie_word_embeddings`", way_out]);
 }
 
 #[test]
@@ -392,6 +416,95 @@ fn the_embedding_of_two_stacks_has_one_of_three_names() {
             let error = build(config.clone(), other).unwrap_err().to_string();
             assert!(error.contains(&name) && error.contains("differs"), "{error}");
         }
+    }
+}
+
+/// As transformers 5.23, where it refuses null or computes nothing with it (`KeyError`, `TypeError`).
+#[test]
+fn null_is_refused_where_the_class_of_transformers_takes_none() {
+    let yarn = |key: &str| {
+        let mut scaling = json!({"rope_type": "yarn", "factor": 2.0});
+        scaling[key] = json!(null);
+        ("llama", "rope_scaling", scaling)
+    };
+    for (name, key, value) in [
+        ("bert", "layer_norm_eps", json!(null)),
+        ("bert", "hidden_act", json!(null)),
+        ("roberta-tok", "pad_token_id", json!(null)),
+        ("gpt2", "layer_norm_epsilon", json!(null)),
+        ("gpt2", "activation_function", json!(null)),
+        ("gpt2", "scale_attn_weights", json!(null)),
+        ("gpt2", "scale_attn_by_inverse_layer_idx", json!(null)),
+        ("gpt2", "tie_word_embeddings", json!(null)),
+        ("llama", "rms_norm_eps", json!(null)),
+        ("llama", "hidden_act", json!(null)),
+        ("llama", "attention_bias", json!(null)),
+        ("llama", "mlp_bias", json!(null)),
+        ("llama", "rope_parameters", json!({"rope_theta": null, "rope_type": "default"})),
+        (
+            "llama",
+            "rope_parameters",
+            json!({"rope_theta": 1e4, "rope_type": null, "type": "linear"}),
+        ),
+        ("llama", "rope_scaling", json!({"type": null})),
+        yarn("original_max_position_embeddings"),
+        ("qwen2", "use_sliding_window", json!(null)),
+        ("qwen3", "max_window_layers", json!(null)),
+        ("t5", "layer_norm_epsilon", json!(null)),
+        ("t5", "feed_forward_proj", json!(null)),
+        ("t5", "dense_act_fn", json!(null)),
+        ("t5", "relative_attention_num_buckets", json!(null)),
+        ("t5", "relative_attention_max_distance", json!(null)),
+        ("bart", "activation_function", json!(null)),
+        ("bart", "tie_word_embeddings", json!(null)),
+    ] {
+        let (mut config, tensors) = read(name);
+        if key == "max_window_layers" {
+            config.as_object_mut().unwrap().remove("layer_types");
+        }
+        config[key] = value.clone();
+        let error = build(config, tensors).map(drop).unwrap_err().to_string();
+        let parts = [key, "is null: set it, or remove it for", "which transformers assumes then"];
+        assert!(parts.iter().all(|part| error.contains(part)), "{name} {key} {value}: {error}");
+    }
+}
+
+/// In transformers 5.23 `truncate` is on where it is missing, and off where it is null; a T5 whose `is_gated_act` is null has
+/// no gate, and so lacks a matrix here. For other keys null is the default.
+#[test]
+fn null_means_what_it_means_in_transformers() {
+    let logits = |truncate: Option<Value>| {
+        let (mut config, tensors) = read("llama");
+        config["rope_scaling"] = json!({"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64,
+            "rope_theta": 50.0, "beta_fast": 3.0, "attention_factor": null, "mscale": null});
+        truncate.into_iter().for_each(|value| config["rope_scaling"]["truncate"] = value);
+        let loaded = build(config, tensors).unwrap();
+        let batch = TokenBatch::new(&[&[5, 9, 3, 7]], PaddingSide::Right);
+        loaded.model.forward(&batch, &VirtualTokens::none()).unwrap().tokens.into_data()
+    };
+    let [missing, on, off, null] =
+        [None, Some(json!(true)), Some(json!(false)), Some(json!(null))].map(logits);
+    assert_eq!((&missing, &null), (&on, &off));
+    assert_ne!(on, off);
+
+    let error = refusal("t5v11", |config, _| config["is_gated_act"] = json!(null));
+    assert_all(&error, &["DenseReluDense.wi.weight", "is missing"]);
+
+    for (name, key) in [
+        ("llama", "rope_theta"),
+        ("llama", "rope_scaling"),
+        ("mistral", "layer_types"),
+        ("qwen2", "layer_types"),
+        ("t5", "tie_word_embeddings"),
+        ("t5", "is_gated_act"),
+        ("bart", "scale_embedding"),
+        ("bert", "position_embedding_type"),
+        ("gpt2", "n_inner"),
+        ("gpt2", "is_causal"),
+    ] {
+        let (mut config, tensors) = read(name);
+        config[key] = json!(null);
+        build(config, tensors).unwrap();
     }
 }
 

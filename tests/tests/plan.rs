@@ -40,6 +40,10 @@ fn refused(model: &Path, flags: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
 fn t5_xxl() -> Value {
     json!({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 4096, "d_kv": 64,
         "d_ff": 10240, "num_heads": 64, "num_layers": 24, "num_decoder_layers": 24, "vocab_size": 32128,
@@ -152,6 +156,30 @@ fn models_of_the_papers_are_planned_from_their_config_alone() {
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
+}
+
+/// As training pads them there (`to_few_lengths`), as far as there are positions.
+#[test]
+fn rows_on_a_gpu_are_padded_to_multiples_of_sixteen() {
+    let of = |model: &str, tokens: usize, more: &[&str]| {
+        let tokens = format!("--tokens-per-row={tokens}");
+        let labelled = ["--labelled-per-row=8", "--num-virtual-tokens=4", &tokens];
+        let found = planned(&root().join(tiny_model(model)), &[more, &labelled[..]].concat());
+        (found["step"]["flop"].clone(), found["step"]["memory_bytes"].clone())
+    };
+    let causal = ["--method=ptv2", "--task=causal-lm"];
+    let gpt2 = |tokens| of("gpt2", tokens, &causal);
+    assert_eq!(gpt2(17), gpt2(32));
+    assert_ne!(gpt2(16), gpt2(17));
+    let most = json_of(&root().join(tiny_model("gpt2")).join("config.json"))["n_positions"].clone();
+    let most = most.as_u64().unwrap() as usize - 4;
+    assert!(most % 16 != 0 && most > 17);
+    assert_eq!(gpt2(most - 1), gpt2(most), "there are no more positions");
+    let both = |source, target: &str| {
+        of("t5", source, &["--method=ptv2", "--task=seq2seq-lm", "--target-tokens-per-row", target])
+    };
+    assert_eq!(both(17, "9"), both(32, "16"));
+    assert_ne!(both(32, "16"), both(32, "17"));
 }
 
 #[test]

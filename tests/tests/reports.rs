@@ -116,6 +116,28 @@ fn a_run_leaves_a_page_that_says_what_its_files_say() {
     assert_eq!(samples[0]["predicted"] == samples[0]["expected"], right[0]);
 }
 
+/// A device is no setting of a run, so the command that makes it again names it.
+#[test]
+fn what_makes_a_run_again_names_its_devices() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("one", &["--device=cpu"], "one-again --device cpu<"),
+        ("two", &["--devices=cpu,cpu"], "two-again --devices cpu,cpu<"),
+        ("none", &[], "none-again<"),
+    ];
+    for (name, flags, expected) in cases {
+        let out = dir.path().join(name);
+        succeed(train(&out, &["--method=prompt", "--steps=2"]).args(flags));
+        let found = page(&out.join("report.html"));
+        assert!(found.contains(expected), "{found}");
+    }
+    // As that of its first step, whatever goes on with it.
+    let out = dir.path().join("one");
+    let mut resume = peft(&root());
+    succeed(resume.args(["train", "--resume", "--steps=4", "--out"]).arg(&out));
+    assert!(page(&out.join("report.html")).contains("one-again --device cpu<"));
+}
+
 #[test]
 fn a_page_is_written_again_when_a_run_goes_on() {
     let dir = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use crate::{
     compare::{compare, find},
     device::{self, DeviceArgs, DeviceName},
     error::{CliError, CliResult},
-    flags::help::FlagHelp,
+    flags::{given::Given, help::FlagHelp},
     output::{self, quoted, table},
     screen::rows::INTERVAL,
     shard::{Chosen, Shard},
@@ -138,6 +138,9 @@ pub fn run(args: &SweepArgs) -> CliResult {
     let work = Work {
         plan: &plan,
         device: device::choose(args.device)?,
+        devices: Given::default()
+            .value("--device", args.device)
+            .value("--device-memory", args.on_device.device_memory),
         jobs: args.jobs,
         halving: file.halving.clone(),
         signals: signals.clone(),

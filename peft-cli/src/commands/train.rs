@@ -19,7 +19,7 @@ use clap::Args;
 use peft_core::Error;
 
 use self::{
-    following::{again, same_device},
+    following::{again, devices as device_flags, same_device},
     lead::lead,
     planned::{Planned, Resolved, completed, is_ensemble, plan, settings_of},
     printed::print_recipe,
@@ -127,8 +127,10 @@ fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> 
         let (settings, again) = (settings.clone(), again(args));
         let (resume, device, json) = (args.resume, args.device, args.json);
         let every = Duration::from_secs(args.log_every);
-        let same_device = same_device(args);
-        return Ensemble { settings, resume, device, every, json, again, same_device }.train();
+        let (same_device, devices) = (same_device(args), device_flags(args));
+        let ensemble =
+            Ensemble { settings, resume, device, every, json, again, same_device, devices };
+        return ensemble.train();
     }
     let own = member.map(Arc::as_ref);
     let planned = settings.and_then(|settings| plan(args, settings, own));

@@ -76,6 +76,8 @@ pub struct Ensemble {
     pub again: Given,
     /// The flags by which another command computes on this device.
     pub same_device: Given,
+    /// The flags that say on which device its runs are made, as they were given.
+    pub devices: Given,
 }
 
 /// Whether a folder holds an ensemble.
@@ -91,7 +93,7 @@ impl Ensemble {
     /// Returns an error if the settings, the model or the rows cannot be used, if a member fails or diverges, or a signal
     /// came; what was made is saved then.
     pub fn train(self) -> CliResult {
-        let Self { mut settings, resume, every, json, again, same_device, .. } = self;
+        let Self { mut settings, resume, every, json, again, same_device, devices, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
@@ -140,6 +142,7 @@ impl Ensemble {
         let work = Work {
             plan: &plan,
             device: device.clone(),
+            devices,
             jobs: 1,
             halving: None,
             signals: signals.clone(),

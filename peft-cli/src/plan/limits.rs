@@ -39,6 +39,16 @@ pub fn refuse_unplanned(settings: &Settings) -> Result<()> {
     }
 }
 
+/// The positions that virtual tokens take of those of a row, and of a row of the decoder of an encoder-decoder.
+pub fn positions_taken(method: &Method, positions: PrefixPositions) -> [usize; 2] {
+    let is_unshifted = positions == PrefixPositions::Unshifted;
+    let taken = match &method.placing {
+        Placing::KeyValues(_) if is_unshifted => 0,
+        _ => method.virtual_tokens,
+    };
+    [taken, if method.placing == Placing::Prompt { 0 } else { taken }]
+}
+
 /// Refuses rows that are too long for the model together with the virtual tokens.
 pub fn check_length(
     outline: &Outline,
@@ -47,12 +57,7 @@ pub fn check_length(
     batch: Batch,
 ) -> Result<()> {
     let spec = &outline.spec;
-    let is_unshifted = positions == PrefixPositions::Unshifted;
-    let taken = match &method.placing {
-        Placing::KeyValues(_) if is_unshifted => 0,
-        _ => method.virtual_tokens,
-    };
-    let on_decoder = if method.placing == Placing::Prompt { 0 } else { taken };
+    let [taken, on_decoder] = positions_taken(method, positions);
     for (flag, limit, taken, tokens) in [
         ("--tokens-per-row", spec.max_positions, taken, batch.tokens),
         ("--target-tokens-per-row", spec.max_decoder_positions, on_decoder, batch.decoder_tokens),

@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use peft_core::{
-    Error, FrozenModel, Result, Task, evaluate::checks::check_topology, formats::gguf::is_gguf,
-    train::TrainConfig,
+    Error, FrozenModel, Result, Task, contract::length_multiple::LENGTH_MULTIPLE,
+    evaluate::checks::check_topology, formats::gguf::is_gguf, train::TrainConfig,
 };
 use peft_models::{
     Compute, LmHead, ModelConfig, Outline, WeightFormat,
@@ -14,7 +14,7 @@ use peft_models::{
 
 use super::{
     hardware::{Device, Kind},
-    limits::{check_length, check_sizes, check_step, refuse_unplanned},
+    limits::{check_length, check_sizes, check_step, positions_taken, refuse_unplanned},
     method::method_of,
     rows::RowArgs,
     weightless::Weightless,
@@ -53,8 +53,10 @@ pub struct Planned {
     pub head: Option<TrainedHead>,
     /// Whether nothing says how many classes it has.
     pub assumes_classes: bool,
-    /// One batch.
+    /// One batch, as it is given.
     pub batch: Batch,
+    /// The most tokens that a row, and one of the decoder of an encoder-decoder, have positions for.
+    most: [Option<usize>; 2],
     /// The settings of the loop.
     pub config: TrainConfig,
 }
@@ -124,6 +126,12 @@ impl Planned {
         let assumes_classes = in_rows.is_none() && rows.assumes_classes(&settings, task);
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
+        let [taken, on_decoder] = positions_taken(&method, positions);
+        let most = |limit: Option<usize>, taken: usize| Some(limit?.saturating_sub(taken));
+        let most = [
+            most(outline.spec.max_positions, taken),
+            most(outline.spec.max_decoder_positions, on_decoder),
+        ];
         check_step(&outline, &method, batch, read.path())?;
         let gguf = is_gguf(read.path()).then(|| gguf_bytes(read.path())).transpose()?;
         Ok(Self {
@@ -135,6 +143,7 @@ impl Planned {
             head,
             assumes_classes,
             batch,
+            most,
             config,
             settings,
         })
@@ -154,17 +163,29 @@ impl Planned {
             outline: &self.outline,
             method: &self.method,
             head: self.head,
-            batch: self.rows(rows),
+            batch: self.rows(device, rows),
             batches: self.config.accumulation as u64,
             recompute: self.settings.recompute.unwrap_or_default(),
             executor: self.executor(device, threads),
         }
     }
 
-    /// A batch of so many rows.
-    fn rows(&self, rows: u64) -> Batch {
+    /// A batch of so many rows. On a GPU it is padded to few lengths, as training pads it.
+    fn rows(&self, device: &Device, rows: u64) -> Batch {
         let of_row = self.batch.targets / self.batch.rows.max(1);
-        Batch { rows, targets: rows * of_row, ..self.batch }
+        let padded = |tokens: u64, most: Option<usize>| match device.kind {
+            Kind::Cpu => tokens,
+            Kind::Gpu => tokens
+                .next_multiple_of(LENGTH_MULTIPLE as u64)
+                .min(most.map_or(u64::MAX, |most| most as u64)),
+        };
+        let [most, of_decoder] = self.most;
+        Batch {
+            rows,
+            tokens: padded(self.batch.tokens, most),
+            decoder_tokens: padded(self.batch.decoder_tokens, of_decoder),
+            targets: rows * of_row,
+        }
     }
 
     /// What decides how much memory it takes.
@@ -193,7 +214,7 @@ impl Planned {
             outline: &self.outline,
             parameters: self.outline.parameters.total(),
             is_language_model: self.task.is_language_model(),
-            batch: self.rows(rows),
+            batch: self.rows(device, rows),
             evaluated: Batch::default(),
             prompt: if is_prompt { p } else { 0 },
             virtual_tokens: p,

@@ -292,9 +292,10 @@ impl RunPage {
     fn again(&self) -> Vec<Element> {
         let path = &self.run.path;
         let again = format!(
-            "peft train --config {} {}",
+            "peft train --config {} {}{}",
             quoted(&path.join(RUN_FILE)),
-            closing::into_another(&self.run.settings, path, "-again")
+            closing::into_another(&self.run.settings, path, "-again"),
+            self.result.devices
         );
         vec![
             paragraph(

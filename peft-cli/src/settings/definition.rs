@@ -270,8 +270,8 @@ settings! {
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Data",
         show_default = format!("{DEFAULT_NULL_SCORE_DIFF_THRESHOLD} if any row has no answer, else all have one"))]
     null_score_diff_threshold: f64,
-    /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
-    /// is not read.
+    /// Names of the columns of CSV and TSV files without a header, and of CoNLL files (tokens,tags,), separated by
+    /// commas; a column without a name is not read.
     #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "the first row of the file")]
     columns: String,
     /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".

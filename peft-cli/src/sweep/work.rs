@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     error::{CliError, CliResult},
+    flags::given::Given,
     message,
     report::{ended, of_run},
     screen::memory,
@@ -51,6 +52,8 @@ pub struct Work<'a> {
     pub plan: &'a Plan,
     /// Where they are computed.
     pub device: Device,
+    /// The flags that say so, as they were given.
+    pub devices: Given,
     /// How many are made at a time.
     pub jobs: usize,
     /// Which are given up early.
@@ -212,7 +215,7 @@ impl Work<'_> {
             false => PreparedRun::sharing(settings, &self.device, shared)?,
         };
         let start = if resume { Start::Resume } else { Start::New };
-        let folder = RunFolder::new(out, &run.settings, start).with_run(&run);
+        let folder = RunFolder::new(out, &run.settings, start).with_run(&run, &self.devices);
         let warnings = screen.new_warnings(run.warnings());
         let progress =
             Progress::new(run.method.name(), self.every, Some(folder), self.signals.clone())

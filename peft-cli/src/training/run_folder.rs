@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{CliError, CliResult},
+    flags::given::Given,
     output,
     settings::{Settings, file, whole},
     tensorboard::EventWriter,
@@ -42,6 +43,8 @@ pub struct RunFolder {
     derived: Vec<String>,
     /// What computes.
     computed_by: Option<String>,
+    /// The flags that say on which devices.
+    devices: String,
     /// Whether event files are written.
     tensorboard: bool,
 }
@@ -82,15 +85,16 @@ impl RunFolder {
             start,
             derived: Vec::new(),
             computed_by: None,
+            devices: String::new(),
             tensorboard: settings.tensorboard.unwrap_or_default(),
         }
     }
 
-    /// Which knows what computes the run, and which of its settings were not given.
+    /// Which knows what computes the run, the flags that say on which `devices`, and which of its settings were not given.
     #[must_use]
-    pub fn with_run(self, run: &PreparedRun) -> Self {
+    pub fn with_run(self, run: &PreparedRun, devices: &Given) -> Self {
         let computed_by = Some(computes_by(&run.device, run.settings.dtype.unwrap_or_default()));
-        Self { derived: run.derived.clone(), computed_by, ..self }
+        Self { derived: run.derived.clone(), computed_by, devices: devices.to_string(), ..self }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
@@ -130,9 +134,10 @@ impl RunFolder {
             ));
         }
         // What an earlier version's run began with is not known; this machine did not make its first step.
+        let devices = begun.map_or_else(|| self.devices.clone(), |begun| begun.devices.clone());
         let computed_by = if begun.is_some() { before } else { self.computed_by.clone() };
         let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
-        let result = RunResult { derived, computed_by, ..RunResult::begun(plan) };
+        let result = RunResult { derived, computed_by, devices, ..RunResult::begun(plan) };
         if self.start == Start::Replace {
             overwrite::replace(&self.path, &self.run_toml)?;
             result.write(&self.path)?;

@@ -101,6 +101,9 @@ pub struct RunResult {
     /// What computed its first step, see [`computes_by`](super::machine::computes_by).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub computed_by: Option<String>,
+    /// The flags that said on which devices, such as ` --device wgpu:1`; empty where none was given.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub devices: String,
     /// The number of rows that were learnt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_rows: Option<usize>,
@@ -306,8 +309,9 @@ pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<(
     overwrite::adapter_saved(folder)?;
     // A run that was continued has all settings from its file; which of them were given, and what computed, is known since
     // it began.
-    let RunResult { derived, computed_by, .. } = RunResult::read(folder)?.unwrap_or_default();
-    RunResult { derived, computed_by, ..result.clone() }.write(folder)
+    let RunResult { derived, computed_by, devices, .. } =
+        RunResult::read(folder)?.unwrap_or_default();
+    RunResult { derived, computed_by, devices, ..result.clone() }.write(folder)
 }
 
 /// Removes the adapters of tasks that this run does not have: an earlier one left them. Whatever else lies there, such as

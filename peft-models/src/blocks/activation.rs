@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, activation};
 use peft_core::Result;
 
 use crate::{
+    class_defaults::text,
     config::ModelConfig,
     kernels::{self, Nonlinearity},
 };
@@ -80,9 +81,9 @@ impl Activation {
     ///
     /// # Errors
     ///
-    /// [`peft_core::Error::Config`] naming an unknown one.
+    /// [`peft_core::Error::Config`] naming an unknown one, or if the value is null.
     pub fn from_config(config: &ModelConfig, key: &str, default: &str) -> Result<Self> {
-        let found = config.text(key, default)?;
+        let found = text(config, key, default)?;
         NAMES.iter().find(|(name, _)| *name == found).map(|(_, known)| *known).ok_or_else(|| {
             let known = NAMES.map(|(name, _)| name).join(", ");
             config.error(key, format!("found {found:?}, expected one of {known}"))

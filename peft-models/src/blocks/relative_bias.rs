@@ -4,7 +4,10 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use peft_core::{Distances, Result, StackInput};
 
-use crate::{config::ModelConfig, named_tensors::named_tensors, weights::Weights};
+use crate::{
+    class_defaults::refuse_null, config::ModelConfig, named_tensors::named_tensors,
+    weights::Weights,
+};
 
 /// Which distances share a bucket. Half of the buckets of a direction hold one distance each; the others widen
 /// logarithmically up to `max_distance`, beyond which all distances share the last.
@@ -28,6 +31,9 @@ impl Buckets {
     pub fn from_config(config: &ModelConfig, bidirectional: bool) -> Result<Self> {
         let (count_key, distance_key) =
             ("relative_attention_num_buckets", "relative_attention_max_distance");
+        for (key, default) in [(count_key, 32), (distance_key, 128)] {
+            refuse_null(config, key, default)?;
+        }
         let count = config.optional_size(count_key)?.unwrap_or(32);
         let max_distance = config.optional_size(distance_key)?.unwrap_or(128);
         if count < 4 || count % 2 != 0 {

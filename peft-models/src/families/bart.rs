@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{
     answers::answers_of_fields,
     outline::{Outline, Parameters},
-    two_stacks::{Embedding, StackSize, is_copy, lm_head_of, spec},
+    two_stacks::{Embedding, StackSize, is_copy, is_tied, lm_head_of, spec},
 };
 use crate::{
     blocks::{
@@ -130,7 +130,7 @@ pub fn load(
     let decoder = StackConfig::read(config, Side::Decoder)?;
     let (h, positions) = (encoder.hidden_size, Some(encoder.positions));
     let vocab = size(config, "vocab_size")?;
-    let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
+    let Embedding { word, own_head } = Embedding::load(weights, is_tied(config)?, [vocab, h])?;
     let scaled = config.flag("scale_embedding", false)?;
     let bias = weights.take_optional("final_logits_bias", [1, vocab])?;
     let bias = bias.map(|bias| bias.reshape([vocab]));

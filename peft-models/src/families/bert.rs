@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
-    class_defaults::{layers, size},
+    class_defaults::{layers, number, size},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -201,7 +201,7 @@ impl BertConfig {
             return Err(config.error("max_position_embeddings", message));
         }
         let heads = Heads { query: n, key_value: n, size: h / n };
-        let epsilon = config.number("layer_norm_eps", 1e-12)?;
+        let epsilon = number(config, "layer_norm_eps", 1e-12)?;
         let activation = Activation::from_config(config, "hidden_act", "gelu")?;
         let layer = LayerConfig { hidden_size: h, inner_size: inner, heads, epsilon, activation };
         Ok(Self { vocab_size: vocab, positions, segments, num_layers, layer })

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
-    class_defaults::{layers, size},
+    class_defaults::{flag, layers, number, size},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -69,10 +69,10 @@ pub fn load(
     let Gpt2Config { hidden_size: h, inner_size: inner, .. } = read;
     let Gpt2Config { vocab_size: vocab, positions, num_layers, heads, .. } = read;
     let weights = &mut weights.with_optional_prefix("transformer.");
-    let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
+    let epsilon = number(config, "layer_norm_epsilon", 1e-5)?;
     let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
-    let scaled = config.flag("scale_attn_weights", true)?;
-    let scaled_by_layer = config.flag("scale_attn_by_inverse_layer_idx", false)?;
+    let scaled = flag(config, "scale_attn_weights", true)?;
+    let scaled_by_layer = flag(config, "scale_attn_by_inverse_layer_idx", false)?;
     let scale = |index: usize| {
         let scale = if scaled { heads.scale() } else { 1.0 };
         if scaled_by_layer { scale / (index + 1) as f64 } else { scale }

@@ -6,6 +6,7 @@ use peft_core::{Error, Head, HeadLayout, ModelSpec, Result, Task, contract::head
 use super::outline::LmHead;
 use crate::{
     blocks::Linear,
+    class_defaults::flag,
     config::ModelConfig,
     weights::{LM_HEAD, Matrix, Weights},
 };
@@ -62,7 +63,7 @@ pub fn load_word(
 ) -> Result<Matrix> {
     let is_lm = config.task().is_none_or(|task| task == Task::CausalLm);
     let is_head = is_lm && weights.shape(name).is_none() && weights.shape(HEAD).is_some();
-    if is_head && config.flag("tie_word_embeddings", tied_by_default)? {
+    if is_head && flag(config, "tie_word_embeddings", tied_by_default)? {
         return weights.take_matrix_of([name, HEAD, HEAD], shape);
     }
     weights.take_matrix(name, shape)
@@ -76,24 +77,33 @@ pub fn load_lm_head(
     word: &Matrix,
     tied_by_default: bool,
 ) -> Result<Option<Linear>> {
-    let [vocab, h] = word.dims();
-    let own = |weights: &mut Weights| Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some);
     if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
-        return own(weights);
+        return load_own_lm_head(weights, word.dims()).map(Some);
     }
     match lm_head_of(config, tied_by_default)? {
         LmHead::Tied => Ok(Some(Linear::tied(word.clone(), weights.compute()))),
         LmHead::None => Ok(None),
-        LmHead::Own => own(weights).map_err(|error| match error {
-            Error::Tensor { path, name, message } => {
-                let message = format!(
-                    "{message}; if the embedding is the head, too, write \"tie_word_embeddings\": true into config.json"
-                );
-                Error::Tensor { path, name, message }
-            }
-            other => other,
-        }),
+        LmHead::Own => load_own_lm_head(weights, word.dims()).map(Some),
     }
+}
+
+/// A language-model head `[V, H]` that is not the embedding.
+///
+/// # Errors
+///
+/// [`Error::Tensor`] if it is missing or misshapen; the former says how a config ties it to the embedding.
+pub fn load_own_lm_head(weights: &mut Weights, [vocab, h]: [usize; 2]) -> Result<Linear> {
+    let is_missing = weights.shape(HEAD).is_none();
+    Linear::load(weights, LM_HEAD, [h, vocab], false).map_err(|error| match error {
+        Error::Tensor { path, name, message } if is_missing => {
+            let message = format!(
+                "{message}: by `tie_word_embeddings` the head is a matrix of its own; if the embedding is the head, too, \
+                 write \"tie_word_embeddings\": true into config.json"
+            );
+            Error::Tensor { path, name, message }
+        }
+        other => other,
+    })
 }
 
 /// The language-model head of a decoder, as its config says.
@@ -102,7 +112,7 @@ pub fn lm_head_of(config: &ModelConfig, tied_by_default: bool) -> Result<LmHead>
         Some(task) => task != Task::CausalLm,
         None => config.has("architectures"),
     };
-    Ok(match config.flag("tie_word_embeddings", tied_by_default)? {
+    Ok(match flag(config, "tie_word_embeddings", tied_by_default)? {
         true => LmHead::Tied,
         false if is_other => LmHead::None,
         false => LmHead::Own,

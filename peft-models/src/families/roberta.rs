@@ -10,7 +10,7 @@ use super::{
     outline::Outline,
 };
 use crate::{
-    class_defaults::special_tokens,
+    class_defaults::{refuse_null, special_tokens},
     config::ModelConfig,
     options::LoadOptions,
     weights::{LoadReport, Weights},
@@ -32,6 +32,7 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
 
 fn variant(config: &ModelConfig) -> Result<Variant> {
     config.check_token_ids("pad_token_id")?;
+    refuse_null(config, "pad_token_id", 1)?;
     let padding = special_tokens(config, "pad_token_id").first().map_or(1, |id| *id as usize);
     Ok(Variant {
         prefix: "roberta.",

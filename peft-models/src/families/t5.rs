@@ -16,14 +16,14 @@ use serde_json::json;
 use super::{
     answers::answers_of_fields,
     outline::{Outline, Parameters},
-    two_stacks::{Embedding, StackSize, is_copy, lm_head_of, spec},
+    two_stacks::{Embedding, StackSize, is_copy, is_tied, lm_head_of, spec},
 };
 use crate::{
     blocks::{
         Activation, AttentionNames, Buckets, Heads, LayerPass, Linear, MultiHeadAttention,
         PassBias, RelativeBias, RmsNorm, StackPass,
     },
-    class_defaults::{layers, size},
+    class_defaults::{layers, number, size, text},
     config::ModelConfig,
     named_tensors::named_tensors,
     options::LoadOptions,
@@ -97,7 +97,7 @@ impl T5Config {
         let num_layers = layers(config, "num_layers")?;
         let decoder_layers = config.optional_size("num_decoder_layers")?.unwrap_or(num_layers);
         let n = size(config, "num_heads")?;
-        let forward = config.text("feed_forward_proj", default_forward)?;
+        let forward = text(config, "feed_forward_proj", default_forward)?;
         let (gated, name) = match forward.split_once('-') {
             None => (false, forward),
             Some(("gated", name)) => (true, name),
@@ -114,8 +114,9 @@ impl T5Config {
             vocab_size: size(config, "vocab_size")?,
             num_layers: [num_layers, decoder_layers],
             heads: Heads { query: n, key_value: n, size: size(config, "d_kv")? },
-            epsilon: config.number("layer_norm_epsilon", 1e-6)?,
-            gated: config.flag("is_gated_act", gated)?,
+            epsilon: number(config, "layer_norm_epsilon", 1e-6)?,
+            // As in transformers, where null is no gate.
+            gated: !config.is_null("is_gated_act") && config.flag("is_gated_act", gated)?,
             activation: Activation::from_config(config, "dense_act_fn", name)?,
         })
     }
@@ -180,10 +181,10 @@ pub fn load(
     }
     let (h, vocab) = (read.hidden_size, read.vocab_size);
     let [encoder, decoder] = read.stacks();
-    let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
-    // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 ties by the weights, and takes
-    // the key for that alone.
-    let tied = config.flag("tie_word_embeddings", true)?;
+    // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 takes the key for that alone, and
+    // the embedding for a head that the file lacks.
+    let Embedding { word, own_head } = Embedding::load(weights, true, [vocab, h])?;
+    let tied = is_tied(config)?;
     let key = "scale_decoder_outputs";
     let scaled = !is_mt5 && !config.is_null(key) && config.flag(key, tied)?;
     let model = T5 {

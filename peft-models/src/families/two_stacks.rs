@@ -3,11 +3,12 @@
 use burn::tensor::DType;
 use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
 
-use super::outline::LmHead;
+use super::{heads::load_own_lm_head, outline::LmHead};
 use crate::{
     blocks::{Heads, Linear},
+    class_defaults::flag,
     config::ModelConfig,
-    weights::{LM_HEAD, Matrix, Weights},
+    weights::{Matrix, Weights},
 };
 
 /// Names of the embedding; a checkpoint has one or several of them.
@@ -16,6 +17,8 @@ const EMBEDDING: [&str; 3] =
 
 /// The name of the head's matrix.
 const HEAD: &str = "lm_head.weight";
+
+const TIED: &str = "tie_word_embeddings";
 
 /// The embedding, and the language-model head if it is another matrix.
 #[derive(Debug)]
@@ -27,39 +30,45 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Loads both. If the config says that they are tied and the file has two matrices that differ, the file takes
-    /// precedence: transformers 5 writes `tie_word_embeddings: true` whatever the model.
+    /// Loads both; `tied` is what the config means. If that is that they are tied and the file has two matrices that
+    /// differ, the file takes precedence: transformers 5 writes `tie_word_embeddings: true` whatever the model.
     ///
     /// # Errors
     ///
     /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor, including a head
     /// that the config says is not tied; and if the embeddings of encoder and decoder differ.
-    pub fn load(
-        weights: &mut Weights,
-        config: &ModelConfig,
-        [vocab, h]: [usize; 2],
-    ) -> Result<Self> {
+    pub fn load(weights: &mut Weights, tied: bool, [vocab, h]: [usize; 2]) -> Result<Self> {
         let found = EMBEDDING.into_iter().find(|name| weights.shape(name).is_some());
-        let by_config = config.flag("tie_word_embeddings", true)?;
         let (is_tied, names) = match (weights.shape(HEAD), found) {
             (Some(_), Some(name)) => (weights.are_equal(name, HEAD)?, EMBEDDING),
-            (Some(_), None) if by_config => (true, [EMBEDDING[0], HEAD, HEAD]),
-            _ => (by_config, EMBEDDING),
+            (Some(_), None) if tied => (true, [EMBEDDING[0], HEAD, HEAD]),
+            _ => (tied, EMBEDDING),
         };
         Ok(Self {
             word: weights.take_matrix_of(names, [vocab, h])?,
             own_head: match is_tied {
                 true => None,
-                false => Some(Linear::load(weights, LM_HEAD, [h, vocab], false)?),
+                false => Some(load_own_lm_head(weights, [vocab, h])?),
             },
         })
     }
 }
 
+/// Whether the config says that the embedding is the head. T5's class alone takes null for it.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Config`] if the value is of another kind.
+pub fn is_tied(config: &ModelConfig) -> Result<bool> {
+    match config.model_type()? {
+        "t5" => config.flag(TIED, true),
+        _ => flag(config, TIED, true),
+    }
+}
+
 /// The language-model head, as the config says.
 pub fn lm_head_of(config: &ModelConfig) -> Result<LmHead> {
-    let tied = config.flag("tie_word_embeddings", true)?;
-    Ok(if tied { LmHead::Tied } else { LmHead::Own })
+    Ok(if is_tied(config)? { LmHead::Tied } else { LmHead::Own })
 }
 
 /// Whether a tensor is a copy of the embedding; loading has compared them.

@@ -43,10 +43,12 @@ impl GenerateConfig {
                 return Ok(generate.with_decoder_start(Some(*start)));
             }
         }
-        let id = match trained_start(config) {
-            Some(start) => start.to_string(),
-            None => "ID".into(),
+        let usual = match config.model_type()? {
+            // As in transformers' message.
+            "t5" => special_tokens(config, "pad_token_id").first().copied(),
+            _ => None,
         };
+        let id = trained_start(config).or(usual).map_or("ID".into(), |start| start.to_string());
         let way = match gguf_of(config.path())? {
             Some(_) => format!("Set {}.{START} in its metadata to {id}", config.model_type()?),
             None => format!("Write \"{START}\": {id} into it"),

@@ -37,6 +37,22 @@ pub const CASES: &[Case] = &[
         },
         says: &[
             "model/config.json: key `decoder_start_token_id`: is missing, and so is bos_token_id",
+            "Write \"decoder_start_token_id\": 0 into it",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "no token to start generation from, and none that is usual",
+        build: |dir| {
+            model(dir, "bart");
+            edit(&dir.join("model/config.json"), |config| {
+                config["decoder_start_token_id"] = json!(null);
+                config["bos_token_id"] = json!(null);
+            });
+            words("generate --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &[
+            "model/config.json: key `decoder_start_token_id`: is missing, and so is bos_token_id",
             "Write \"decoder_start_token_id\": ID into it",
         ],
         ..CASE

@@ -55,7 +55,10 @@ pub const CASES: &[Case] = &[
             config(dir, "decoder_start_token_id", json!(null));
             turn("")
         },
-        says: &["model/config.json: key `decoder_start_token_id`: is missing"],
+        says: &[
+            "model/config.json: key `decoder_start_token_id`: is missing, and so is bos_token_id",
+            "Write \"decoder_start_token_id\": 0 into it",
+        ],
         ..CASE
     },
     Case {

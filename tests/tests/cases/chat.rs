@@ -83,3 +83,59 @@ fn case_09_messages_are_learnt_evaluated_and_answered() {
     assert!(stderr.contains("1 of 1 rows have a message of the system of their own"), "{stderr}");
     assert!(!said.contains("hello\nassistant"), "the prompt is not repeated: {said}");
 }
+
+/// As in transformers: a conversation that names tools is rendered by `tool_use`, and others need `default`.
+#[test]
+fn case_09_a_template_for_tools_alone_renders_rows_with_tools() {
+    let (Some(_), Some(model)) =
+        (shared("cases/09-chat-messages/train.jsonl"), shared("models/stories260k"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("model");
+    fs::create_dir(&own).unwrap();
+    for entry in fs::read_dir(model).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, own.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let path = own.join("tokenizer_config.json");
+    let mut config: serde_json::Value =
+        fs::read(&path).map_or(json!({}), |bytes| serde_json::from_slice(&bytes).unwrap());
+    config["chat_template"] = json!([{"name": "tool_use", "template": TEMPLATE}]);
+    fs::write(&path, config.to_string()).unwrap();
+
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    let tools = json!([{"type": "function", "function": {"name": "look"}}]);
+    fs::write(
+        dir.path().join("with.jsonl"),
+        json!({"messages": messages, "tools": tools}).to_string(),
+    )
+    .unwrap();
+    fs::write(dir.path().join("without.jsonl"), json!({"messages": messages}).to_string()).unwrap();
+    let generate = "generate --model model --max-new-tokens 4 --input";
+    let run = |rest: &str| {
+        let mut command = peft(dir.path());
+        command.args(format!("{generate} {rest}").split_whitespace());
+        command
+    };
+    let found = succeed(&mut run("with.jsonl")).stdout;
+    let output = run("without.jsonl").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    for part in [
+        "without.jsonl, line 1: ",
+        "tokenizer_config.json: has no chat template named default",
+        "only tool_use",
+        "--chat-template",
+    ] {
+        assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+    }
+    fs::write(dir.path().join("chat.jinja"), TEMPLATE).unwrap();
+    let given = succeed(&mut run("without.jsonl --chat-template chat.jinja")).stdout;
+    let [found, given] = [found, given]
+        .map(|text| parse_lines(&String::from_utf8_lossy(&text))[0]["output"].clone());
+    assert_eq!(found, given);
+}

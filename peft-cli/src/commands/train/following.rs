@@ -5,14 +5,23 @@ use crate::{device, flags::given::Given, screen::rows::INTERVAL};
 
 /// The flags that are no settings of the run, for the command that goes on with it.
 pub(super) fn again(args: &TrainArgs) -> Given {
-    let devices: Vec<String> = args.devices.iter().map(ToString::to_string).collect();
     let every = args.log_every;
-    Given::everywhere()
+    with_devices(Given::everywhere(), args)
+        .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
+        .switch("--json", args.json)
+}
+
+/// The flags that say on which devices the run is made, as they were given.
+pub(super) fn devices(args: &TrainArgs) -> Given {
+    with_devices(Given::default(), args)
+}
+
+fn with_devices(given: Given, args: &TrainArgs) -> Given {
+    let devices: Vec<String> = args.devices.iter().map(ToString::to_string).collect();
+    given
         .value("--device", args.device)
         .value("--devices", (!devices.is_empty()).then(|| devices.join(",")))
         .value("--device-memory", args.on_device.device_memory)
-        .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
-        .switch("--json", args.json)
 }
 
 /// The flags with which another command computes on the device of this one, the first of several.
@@ -49,6 +58,15 @@ mod tests {
         assert_eq!(found(&several), " --device cuda:1 --device-memory async");
         #[cfg(feature = "cpu")]
         assert_eq!(found(&["--device=cpu"]) + &found(&["--devices=cpu,cpu"]), "");
+    }
+
+    #[test]
+    fn a_run_is_made_again_on_all_of_its_devices() {
+        let found = |flags: &[&str]| devices(&given(flags)).to_string();
+        assert_eq!(found(&["--json"]), "");
+        assert_eq!(found(&["--device=cpu"]), " --device cpu");
+        let several = ["--devices=cpu,cpu", "--device-memory=async"];
+        assert_eq!(found(&several), " --devices cpu,cpu --device-memory async");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     TrainArgs,
-    following::{again, same_device},
+    following::{again, devices, same_device},
 };
 use crate::{
     constant,
@@ -38,7 +38,7 @@ pub(super) fn lead(
         (_, true) => Start::Replace,
         _ => Start::New,
     };
-    let folder = RunFolder::new(out, &run.settings, start).with_run(&run);
+    let folder = RunFolder::new(out, &run.settings, start).with_run(&run, &devices(args));
     let columns = is_watched().then(columns);
     let facts = run.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
     let signals = Signals::follow(AFTER_STEP);

@@ -79,7 +79,8 @@ impl ChatSource {
             match found.first() {
                 None => missing,
                 Some(first) => format!(
-                    "{}: has several chat templates ({}), none of them named default: give one",
+                    "{}: has no chat template named default, by which conversations without tools are rendered, only {}: write \
+                     the text of one into a file, and give it as `chat_template`",
                     first.origin,
                     names.join(", ")
                 ),
@@ -100,9 +101,9 @@ impl ChatSource {
         }
     }
 
-    /// Why there is no template, if there is none.
+    /// Why no conversation can be rendered, if none can. Where the only template is one for tools, those that name some can.
     pub fn missing(&self) -> Option<&str> {
-        self.default.as_ref().err().map(String::as_str)
+        self.default.as_ref().err().filter(|_| self.tool_use.is_none()).map(String::as_str)
     }
 
     /// Whether a template prints the date.
@@ -228,8 +229,18 @@ mod tests {
         assert_eq!(written(dir.path()), ["default", "tool_use"]);
         put(CONFIG, &json!({"chat_template": [named("rag"), named("tool_use")]}).to_string());
         let [without, with] = written(dir.path());
-        assert!(without.contains("several chat templates (rag, tool_use), none"), "{without}");
+        assert!(without.contains("no chat template named default, by"), "{without}");
+        assert!(without.ends_with(
+            "only rag, tool_use: write the text of one into a file, and give it as `chat_template`"
+        ));
         assert_eq!(with, "tool_use");
+        let missing = || {
+            let source = ChatSource::read(dir.path(), &[], None, Clock::now()).unwrap();
+            source.missing().map(str::to_owned)
+        };
+        assert_eq!(missing(), None);
+        put(CONFIG, &json!({"chat_template": [named("rag")]}).to_string());
+        assert!(missing().unwrap().contains("only rag: write"));
         put(TEMPLATE, "file");
         assert_eq!(written(dir.path()), ["file", "file"]);
         let given =

@@ -10,7 +10,7 @@
 //! Columns are separated by tabs if the first line has one, else by blanks. A sentence is a record: `tokens`, the
 //! first column, `tags`, the last one, and each column by its number, counted from 1; or each column by the name that
 //! [`ReadOptions::columns`] gives it, and no other. Lines that begin a document, and comments in front of a sentence, are left
-//! out, and so is a first line that names the columns. Where the first column numbers the words, they are in the second. In [CoNLL-U] (ten columns, such words)
+//! out, and so is a first line that names the columns. A last column that plainly holds no tags beside one that does is refused. Where the first column numbers the words, they are in the second. In [CoNLL-U] (ten columns, such words)
 //! the tags are parts of speech, column 4, and the lines of contracted and of empty words are left out.
 //!
 //! [CoNLL-U]: https://universaldependencies.org/format.html
@@ -252,10 +252,21 @@ impl ConllRecords {
             );
             return Err(Error::data(&self.input.path, sentence.line, message));
         }
+        if self.options.columns.is_none()
+            && let Some((what, other)) = no_tags(sentence, layout)
+        {
+            let message = format!(
+                "column {columns} would be the tags, but {what}, and column {} holds tags: name the columns with `columns`, \
+                 as in {}",
+                other + 1,
+                names(layout.words, other, columns)
+            );
+            return Err(Error::data(&self.input.path, sentence.line, message));
+        }
         if columns > 2 && self.options.columns.is_none() {
             let (words, tags) = (layout.words + 1, layout.tags + 1);
             notes.say(format!(
-                "{path}: the words are column {words} of {columns}, the tags column {tags}"
+                "{path}: the words are column {words} of {columns}, the tags column {tags}; `columns` names others"
             ));
         }
         Ok(layout)
@@ -282,6 +293,28 @@ fn no_words(sentence: &Sentence, layout: Layout) -> Option<String> {
     }
     let is_offset = |cell: &str| cell.parse::<f64>().is_ok();
     (beside && words().all(is_offset)).then(|| format!("holds numbers (`{first}`)"))
+}
+
+/// Why the last column of a sentence holds no tags, where that is plain and another column holds some, which is given.
+fn no_tags(sentence: &Sentence, layout: Layout) -> Option<(String, usize)> {
+    let column = |index: usize| sentence.words.iter().map(move |cells| cells[index].as_str());
+    let first = column(layout.tags).next().filter(|_| !layout.universal)?;
+    let tags = (layout.words + 1..layout.tags).rev().find(|index| column(*index).all(is_tag))?;
+    if column(layout.tags).all(|cell| cell.parse::<f64>().is_ok()) {
+        return Some((format!("holds numbers (`{first}`)"), tags));
+    }
+    let is_nothing = |cell: &str| cell.bytes().all(|byte| matches!(byte, b'_' | b'-' | b'*'));
+    column(layout.tags).all(is_nothing).then(|| (format!("holds nothing (`{first}`)"), tags))
+}
+
+/// The names of columns of which the words and the tags are read.
+fn names(words: usize, tags: usize, columns: usize) -> String {
+    let name = |index| match index {
+        _ if index == words => "tokens",
+        _ if index == tags => "tags",
+        _ => "",
+    };
+    (0..columns).map(name).collect::<Vec<_>>().join(",")
 }
 
 /// Whether a cell is the number of a word, of several (`1-2`) or of one that is not written (`1.1`).
@@ -320,7 +353,9 @@ mod tests {
         assert_eq!(records[1].strings("tokens").unwrap(), ["#", "sea"]);
         let (_, said) = notes("a.conll", CONLL, &ReadOptions::default());
         assert!(
-            said[0].ends_with("a.conll: the words are column 1 of 4, the tags column 4"),
+            said[0].ends_with(
+                "the words are column 1 of 4, the tags column 4; `columns` names others"
+            ),
             "{said:?}"
         );
     }
@@ -462,6 +497,34 @@ mod tests {
             ", line 1: found 1 columns, expected a word and its tag, separated by a blank or a tab"
         );
         assert_eq!(failure("a.conll", "\n-DOCSTART- O\n\n"), ": holds no records");
+    }
+
+    #[test]
+    fn what_is_plainly_no_tag_is_refused_where_another_column_is() {
+        for (text, says) in [
+            (
+                "Mia B-PER 0.98\nruns O 1\n",
+                "line 1: column 3 would be the tags, but holds numbers (`0.98`), and column 2 holds tags: name the columns \
+                 with `columns`, as in tokens,tags,",
+            ),
+            (
+                "1 Mia NNP B-PER _ _\n2 runs VBZ O _ -\n",
+                "holds nothing (`_`), and column 4 holds tags: name the columns with `columns`, as in ,tokens,,tags,,",
+            ),
+        ] {
+            let error = failure("a.conll", text);
+            assert!(error.ends_with(says), "{error}");
+        }
+        let columns = Some(["tokens", "tags", ""].map(str::to_owned).to_vec());
+        let options = ReadOptions { columns, ..ReadOptions::default() };
+        let records = read_with("a.conll", "Mia B-PER 0.98\nruns O 1\n", &options).unwrap();
+        assert_eq!(records[0].strings("tags").unwrap(), ["B-PER", "O"]);
+        // Parts of speech behind chunks, and numbers of classes behind what is no tag.
+        for text in
+            ["Mia B-NP NNP\nruns O VBZ\n", "Mia NNP 1\nruns VBZ 0\n", "Mia B-NP O\nruns O O\n"]
+        {
+            assert_eq!(read("a.conll", text).unwrap().len(), 1, "{text}");
+        }
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 ///   `tokens`, `tags` (the last column) and the columns by their numbers.
 ///
 /// - Parquet (the feature `parquet`): one record per row; dates and times are text as Python's `isoformat` writes
-///   it, those with a time zone in UTC, decimals are numbers. Columns of bytes that are no text are left out, which is said.
+///   it, those with a time zone in UTC; decimals are text as Python's `str` writes them (`1.50`), whole ones and those in
+///   lists numbers. Columns of bytes that are no text are left out, which is said.
 ///
 /// Where a file has numbers of classes, their names are those that Parquet's metadata has, or the `README.md` or
 /// `dataset_infos.json` of the data set: in the file's folder or up to two above it.

@@ -5,7 +5,10 @@ use std::f64::consts::{PI, TAU};
 
 use peft_core::Result;
 
-use crate::{class_defaults::size, config::ModelConfig};
+use crate::{
+    class_defaults::{refuse_null, size, text},
+    config::ModelConfig,
+};
 
 /// The base of configs without one.
 const BASE: f64 = 10_000.0;
@@ -86,6 +89,7 @@ pub fn read(config: &ModelConfig, pairs: usize) -> Result<(f64, Scaling)> {
     let base = positive(config, "rope_theta", Some(BASE))?;
     whole(config, "partial_rotary_factor")?;
     let Some(object) = config.first_object(&["rope_scaling", "rope_parameters"])? else {
+        refuse_null(config, "rope_theta", BASE)?;
         return Ok((base, Scaling::None));
     };
     let key = |name: &str| format!("{object}.{name}");
@@ -94,20 +98,28 @@ pub fn read(config: &ModelConfig, pairs: usize) -> Result<(f64, Scaling)> {
             return Err(config.error(&key(layers), "this family has one rotation for all layers"));
         }
     }
+    refuse_null(config, &key("rope_theta"), base)?;
+    if !config.has(&key("rope_theta")) {
+        refuse_null(config, "rope_theta", BASE)?;
+    }
     let base = positive(config, &key("rope_theta"), Some(base))?;
     whole(config, &key("partial_rotary_factor"))?;
-    let kind = if config.has(&key("rope_type")) { key("rope_type") } else { key("type") };
+    let kind = key("rope_type");
+    let kind = if config.has(&kind) || config.is_null(&kind) { kind } else { key("type") };
     let number = |name: &str, default| positive(config, &key(name), default);
     // The context length of training before it was stretched, wherever the config has it.
     let context = || {
         const ORIGINAL: &str = "original_max_position_embeddings";
         let nested = key(ORIGINAL);
+        for name in [ORIGINAL, &nested] {
+            refuse_null(config, name, "max_position_embeddings")?;
+        }
         match [ORIGINAL, &nested].into_iter().find(|name| config.has(name)) {
             Some(name) => positive(config, name, None),
             None => Ok(size(config, "max_position_embeddings")? as f64),
         }
     };
-    let scaling = match config.text(&kind, "default")? {
+    let scaling = match text(config, &kind, config.text(&key("type"), "default")?)? {
         // `dynamic` changes the base for rows beyond the model's limit, which are refused.
         "default" | "dynamic" => Scaling::None,
         "linear" => Scaling::Linear { factor: number("factor", None)? },
@@ -137,7 +149,9 @@ pub fn read(config: &ModelConfig, pairs: usize) -> Result<(f64, Scaling)> {
                 fast: said("beta_fast")?.unwrap_or(32.0),
                 slow: said("beta_slow")?.unwrap_or(1.0),
                 context: context()?,
-                truncate: config.flag(&key("truncate"), true)?,
+                // As in transformers, where null is not the default.
+                truncate: !config.is_null(&key("truncate"))
+                    && config.flag(&key("truncate"), true)?,
                 scale: number("attention_factor", Some(scale))?,
             }
         }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     blocks::{Activation, Heads},
-    class_defaults::{layers, size},
+    class_defaults::{flag, layers, number, refuse_null, size},
     config::ModelConfig,
 };
 
@@ -87,7 +87,7 @@ impl LlamaConfig {
         if config.task() == Some(Task::TokenCls) {
             config.require("token_classification_bias", &json!(true))?;
         }
-        let bias = || config.flag("attention_bias", false);
+        let bias = || flag(config, "attention_bias", false);
         let (input_bias, output_bias) = match member {
             Member::Mistral => (false, false),
             Member::Qwen2 => (true, false),
@@ -99,11 +99,11 @@ impl LlamaConfig {
             vocab_size: size(config, "vocab_size")?,
             positions: size(config, "max_position_embeddings")?,
             heads: heads(config, member, hidden_size)?,
-            epsilon: config.number("rms_norm_eps", 1e-6)?,
+            epsilon: number(config, "rms_norm_eps", 1e-6)?,
             activation: Activation::from_config(config, "hidden_act", "silu")?,
             input_bias,
             output_bias,
-            mlp_bias: member == Member::Llama && config.flag("mlp_bias", false)?,
+            mlp_bias: member == Member::Llama && flag(config, "mlp_bias", false)?,
             head_norms: member == Member::Qwen3,
             windows: windows(config, member, layers(config, "num_hidden_layers")?)?,
         })
@@ -142,7 +142,7 @@ fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Op
     let on = match member {
         Member::Llama => return Ok(vec![None; layers]),
         Member::Mistral => true,
-        Member::Qwen2 | Member::Qwen3 => config.flag("use_sliding_window", false)?,
+        Member::Qwen2 | Member::Qwen3 => flag(config, "use_sliding_window", false)?,
     };
     let window = match config.optional_size("sliding_window")? {
         _ if !on => None,
@@ -165,6 +165,7 @@ fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Op
         return Ok(vec![window; layers]);
     }
     let Some(types) = types else {
+        refuse_null(config, "max_window_layers", FULL_LAYERS)?;
         let first = config.count("max_window_layers", FULL_LAYERS)?;
         return Ok((0..layers).map(|layer| window.filter(|_| layer >= first)).collect());
     };

@@ -21,8 +21,8 @@ pub(super) enum Meaning {
     Float,
     /// A number in 16 bits.
     Half,
-    /// An integer to be divided by ten to this power.
-    Decimal { scale: i32 },
+    /// An integer to be divided by ten to this power. Outside of lists it is text, which keeps all of its digits.
+    Decimal { scale: i32, in_list: bool },
     /// Text in UTF-8.
     Text,
     /// 16 bytes, written as is usual.
@@ -41,11 +41,9 @@ impl Meaning {
         let (physical, converted) = (column.physical_type(), column.converted_type());
         let logical = column.logical_type_ref();
         let is_binary = matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY);
-        if let Some(LogicalType::Decimal(_)) = logical {
-            return Some(Self::Decimal { scale: column.type_scale() });
-        }
-        if converted == ConvertedType::DECIMAL {
-            return Some(Self::Decimal { scale: column.type_scale() });
+        if matches!(logical, Some(LogicalType::Decimal(_))) || converted == ConvertedType::DECIMAL {
+            let in_list = column.max_rep_level() > 0;
+            return Some(Self::Decimal { scale: column.type_scale(), in_list });
         }
         Some(match (physical, logical, converted) {
             (
@@ -92,7 +90,7 @@ impl Meaning {
                 let mask = u64::MAX >> 64u32.saturating_sub(bits.clamp(1, 64));
                 Ordered::Number((value as u64 & mask).into())
             }
-            Self::Decimal { scale } => decimal(i128::from(value), scale),
+            Self::Decimal { scale, in_list } => decimal(i128::from(value), scale, in_list),
             Self::Date => Ordered::String(calendar::date(value)),
             Self::Time(unit) => Ordered::String(calendar::time(value, unit)),
             Self::Timestamp(unit, is_utc) => {
@@ -115,8 +113,8 @@ impl Meaning {
                 &[low, high] => Ok(float(half(u16::from_le_bytes([low, high])))),
                 _ => Err(format!("holds a number of {} bytes, expected 2", bytes.len())),
             },
-            Self::Decimal { scale } => {
-                unscaled(bytes).map(|value| decimal(value, scale)).ok_or_else(|| {
+            Self::Decimal { scale, in_list } => {
+                unscaled(bytes).map(|value| decimal(value, scale, in_list)).ok_or_else(|| {
                     format!("holds a decimal of {} bytes, expected 1 to 16", bytes.len())
                 })
             }
@@ -163,15 +161,36 @@ fn unscaled(bytes: &[u8]) -> Option<i128> {
     (rest.len() < 16).then(|| rest.iter().fold(start, |value, &byte| value << 8 | i128::from(byte)))
 }
 
-/// An integer divided by ten to a power, rounded once.
-fn decimal(value: i128, scale: i32) -> Ordered {
+/// An integer divided by ten to a power: as text, as a whole number, or in a list rounded once.
+fn decimal(value: i128, scale: i32, in_list: bool) -> Ordered {
     if scale == 0
         && let Ok(value) = i64::try_from(value)
     {
         return Ordered::Number(value.into());
     }
-    let text = format!("{value}e{}", -i64::from(scale));
-    float(text.parse().unwrap_or(f64::NAN))
+    match usize::try_from(scale) {
+        Ok(scale) if !in_list => Ordered::String(decimal_text(value, scale)),
+        _ => float(format!("{value}e{}", -i64::from(scale)).parse().unwrap_or(f64::NAN)),
+    }
+}
+
+/// A decimal as `str` of Python's `Decimal` writes it: with all digits behind the point (`1.50`), and a power of ten where
+/// it is small (`1E-7`).
+fn decimal_text(value: i128, scale: usize) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    let digits = value.unsigned_abs().to_string();
+    if scale == 0 {
+        return format!("{sign}{digits}");
+    }
+    match digits.len().checked_sub(scale) {
+        Some(before @ 1..) => format!("{sign}{}.{}", &digits[..before], &digits[before..]),
+        _ if scale - digits.len() < 6 => format!("{sign}0.{digits:0>scale$}"),
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            format!("{sign}{first}{point}{rest}E-{}", scale - rest.len())
+        }
+    }
 }
 
 /// The value of a number in 16 bits.
@@ -193,8 +212,8 @@ mod tests {
     #[test]
     fn numbers_are_those_that_are_stored() {
         let number = |value: Ordered| value.to_value().to_string();
-        assert_eq!(number(decimal(-12_345, 2)), "-123.45");
-        assert_eq!(number(decimal(7, 0)), "7");
+        assert_eq!(number(decimal(-12_345, 2, true)), "-123.45");
+        assert_eq!(number(decimal(7, 0, false)), "7");
         assert_eq!(unscaled(&[0xff, 0x38]), Some(-200));
         assert_eq!((unscaled(&[]), unscaled(&[0; 17])), (None, None));
         let integer = |bits, value| number(Meaning::Integer { unsigned: bits }.of_integer(value));
@@ -208,6 +227,26 @@ mod tests {
         );
         assert!(half(0x7c00).is_infinite() && half(0x7e00).is_nan());
         assert_eq!(number(float(f64::NAN)), "null");
+    }
+
+    /// Expected: `str(decimal.Decimal(value).scaleb(-scale))` of Python.
+    #[test]
+    fn decimals_keep_all_of_their_digits() {
+        for (value, scale, expected) in [
+            (150, 2, "1.50"),
+            (-5, 2, "-0.05"),
+            (0, 2, "0.00"),
+            (10, 1, "1.0"),
+            (i128::from(i64::MAX) * 10, 0, "92233720368547758070"),
+            (1_234_567_890_123_456_789_015, 1, "123456789012345678901.5"),
+            (1, 6, "0.000001"),
+            (1, 7, "1E-7"),
+            (-150, 9, "-1.50E-7"),
+            (0, 8, "0E-8"),
+        ] {
+            assert_eq!(decimal(value, scale, false), Ordered::String(expected.into()), "{value}");
+        }
+        assert_eq!(decimal(150, 2, true).to_value().to_string(), "1.5");
     }
 
     #[test]
