@@ -45,15 +45,6 @@ impl Factor {
         }
     }
 
-    /// How many numbers a row of the product has.
-    pub fn width(&self) -> usize {
-        let [out, input] = match &self.matrix {
-            Narrow::Floats(matrix) => matrix.dims(),
-            Narrow::Int8(matrix) => matrix.dims(),
-        };
-        if self.is_gradient { input } else { out }
-    }
-
     /// `x Wᵀ` of x `[M, in]`, or the gradient `x W` of x `[M, out]`, in the type of x.
     ///
     /// The scales of a matrix in eight bits are multiplied with the rows of its outputs, of which there are fewer. And an

@@ -106,7 +106,18 @@ impl Matrix {
     }
 
     /// `x Wᵀ + b`: `[.., columns]` to `[.., rows]`, in the type of `x`.
+    ///
+    /// All rows are one matrix. To a product of more dimensions Burn gives a matrix as many, which it may do with a copy
+    /// where `Wᵀ` is a view, and its graph keeps that copy for the gradient.
     pub fn linear<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
+        let mut sizes = x.dims();
+        let [outputs, width] = self.dims();
+        let rows = sizes[..D - 1].iter().product();
+        sizes[D - 1] = outputs;
+        self.linear_of_rows(x.reshape([rows, width]), bias).reshape(sizes)
+    }
+
+    fn linear_of_rows(&self, x: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
         let dtype = x.dtype();
         let product = match self {
             Self::Reduced(weight) => {
