@@ -393,10 +393,31 @@ impl ModelConfig {
         }
     }
 
-    /// The names of the classes of the model's own classifier, `id2label` in the order of the ids.
+    /// The names of the classes of the model's own classifier, `id2label` in the order of the ids. `None` where they do
+    /// not tell each class from the others: [`labels_fault`](Self::labels_fault) says why.
     pub fn labels(&self) -> Option<Vec<String>> {
+        self.named_classes()?.ok()
+    }
+
+    /// Why `id2label`, if there is one, names no classes: one has no name, or two have the same.
+    pub fn labels_fault(&self) -> Option<String> {
+        self.named_classes()?.err()
+    }
+
+    fn named_classes(&self) -> Option<Result<Vec<String>, String>> {
         let map = self.get("id2label")?.as_object()?;
-        (0..map.len()).map(|id| Some(map.get(&id.to_string())?.as_str()?.to_string())).collect()
+        let mut names: Vec<String> = Vec::with_capacity(map.len());
+        for id in 0..map.len() {
+            let name = map.get(&id.to_string()).and_then(Value::as_str).unwrap_or_default();
+            if name.is_empty() {
+                return Some(Err(format!("class {id} has no name")));
+            }
+            if let Some(first) = names.iter().position(|other| other == name) {
+                return Some(Err(format!("`{name}` is both class {first} and class {id}")));
+            }
+            names.push(name.to_string());
+        }
+        Some(Ok(names))
     }
 }
 
