@@ -50,11 +50,14 @@ pub fn settle(
     end.check(base.model.spec().vocab_size)?;
     let file = GenerationDefaults::of(base)?;
     let mut taken = Taken::default();
-    let mut config = lengths(flags, base, &file, &mut taken)?
+    let mut config = lengths((flags, purpose), base, &file, &mut taken)?
         .with_end_tokens(end.ids().to_vec())
         .with_num_return_sequences(flags.num_return_sequences.unwrap_or(1));
     scores(flags, &file, &mut taken, &mut config);
     config.strategy = strategy(flags, &file, &mut taken, purpose)?;
+    for (key, numbers) in file.no_tokens() {
+        taken.leave_out(&format!("{numbers} in {key}"), "no token has such an id");
+    }
     if config.num_return_sequences > 1 && config.strategy == Strategy::Greedy {
         let leave_out = if flags.greedy { "leave out --greedy, and " } else { "" };
         let message = format!(
@@ -75,18 +78,45 @@ pub fn settle(
     Ok(config)
 }
 
+/// Tells where the model's positions leave fewer new tokens than its file asks for: `left` are the most behind the longest
+/// input.
+///
+/// # Errors
+///
+/// As [`GenerationDefaults::of`].
+pub fn note_fewer(flags: &DecodingArgs, base: &Loaded, left: usize) -> Result<()> {
+    if flags.max_new_tokens.is_some() {
+        return Ok(());
+    }
+    let file = GenerationDefaults::of(base)?;
+    if let Some(most) = file.max_new_tokens()?.filter(|most| *most > left) {
+        output::note(format!(
+            "note: {}: max_new_tokens {most} gives way to the model's positions, which leave {left} behind the longest input",
+            file.file_name()
+        ));
+    }
+    Ok(())
+}
+
 fn lengths(
-    flags: &DecodingArgs,
+    (flags, purpose): (&DecodingArgs, Purpose),
     base: &Loaded,
     file: &GenerationDefaults,
     taken: &mut Taken,
 ) -> Result<GenerateConfig> {
-    let most = taken.or(flags.max_new_tokens, "max_new_tokens", file.max_new_tokens);
-    let total = file.max_length.filter(|_| most.is_none());
-    let total = taken.or(None, "max_length", total);
-    // Where nobody says how many, there may be fewer, as many as fit.
-    let total = total.or(most.is_none().then_some(usize::MAX));
-    let most = most.or(file.max_length).unwrap_or(MAX_NEW_TOKENS);
+    let own = |length: Result<Option<usize>>| match purpose {
+        Purpose::Reading => overridden(length, "--max-new-tokens"),
+        // What is scored without the flag is not written.
+        Purpose::Scoring => Ok(length.unwrap_or_default()),
+    };
+    let by_file = flags.max_new_tokens.is_none();
+    let most = if by_file { own(file.max_new_tokens())? } else { None };
+    let most = taken.or(flags.max_new_tokens, "max_new_tokens", most);
+    let max_length = if most.is_none() { own(file.max_length())? } else { None };
+    let total = taken.or(None, "max_length", max_length);
+    // Where no flag says how many, there may be fewer, as many as fit.
+    let total = total.or(by_file.then_some(usize::MAX));
+    let most = most.or(max_length).unwrap_or(MAX_NEW_TOKENS);
     let mut config = GenerateConfig::for_model(base, most)?.with_max_total_tokens(total);
     let least = taken.or(flags.min_new_tokens, "min_new_tokens", some(file.min_new_tokens));
     let total = file.min_length.filter(|_| least.is_none());
@@ -97,6 +127,16 @@ fn lengths(
         config.min_new_tokens = config.min_new_tokens.min(most);
     }
     Ok(config)
+}
+
+/// A value of the file that a flag, which was not given, takes the place of.
+fn overridden<T>(value: Result<T>, flag: &str) -> Result<T> {
+    value.map_err(|error| match error {
+        Error::Config { path, key, message } => {
+            Error::Config { path, key, message: format!("{message}; {flag} overrides it") }
+        }
+        other => other,
+    })
 }
 
 fn scores(
@@ -199,15 +239,25 @@ fn sampling(
     is_sampled: bool,
 ) -> Result<Sampling> {
     let defaults = Sampling::default();
-    let own = file.sampling()?;
     if !is_sampled {
         taken.add("do_sample", true);
     }
-    let temperature = taken.or(flags.temperature, "temperature", own.temperature);
-    // Where a flag alone asks for sampling, all tokens may be drawn.
-    let top_k = own.top_k.or(file.do_sample.then_some(TOP_K));
-    let top_k = taken.or(flags.top_k, "top_k", top_k);
-    let top_p = taken.or(flags.top_p, "top_p", own.top_p);
+    let own = match flags.temperature {
+        Some(_) => None,
+        None => overridden(file.temperature(), "--temperature")?,
+    };
+    let temperature = taken.or(flags.temperature, "temperature", own);
+    let own = match flags.top_k {
+        Some(_) => None,
+        // Where a flag alone asks for sampling, all tokens may be drawn.
+        None => overridden(file.top_k(), "--top-k")?.or(file.do_sample.then_some(TOP_K)),
+    };
+    let top_k = taken.or(flags.top_k, "top_k", own);
+    let own = match flags.top_p {
+        Some(_) => None,
+        None => overridden(file.top_p(), "--top-p")?,
+    };
+    let top_p = taken.or(flags.top_p, "top_p", own);
     Ok(Sampling {
         temperature: temperature.unwrap_or(defaults.temperature),
         // 0 turns it off in a file; as a flag it is refused.

@@ -175,21 +175,27 @@ pub struct EncodeSettings {
 
 /// What to do about a row that is too long: the flag that cuts it, with the most tokens that fit.
 pub fn way_out(error: &Error, flag: &str) -> String {
-    let (virtual_tokens, new_tokens, limit) = match *error {
-        Error::TooLong { virtual_tokens, new_tokens, limit, .. } => {
-            (virtual_tokens, new_tokens, limit)
+    let (virtual_tokens, tokens, new_tokens, limit) = match *error {
+        Error::TooLong { virtual_tokens, tokens, new_tokens, limit } => {
+            (virtual_tokens, tokens, new_tokens, limit)
         }
-        Error::TooWide { virtual_tokens, limit, .. } => (virtual_tokens, 0, limit),
+        Error::TooWide { virtual_tokens, tokens, limit, .. } => (virtual_tokens, tokens, 0, limit),
         _ => return String::new(),
     };
     // The last new token needs no position.
     let taken = virtual_tokens.saturating_add(new_tokens.saturating_sub(1));
-    match limit.checked_sub(taken).filter(|fit| *fit > 0) {
-        Some(_) if new_tokens > 0 && flag == "--max-target-length" => {
-            "; lower --max-new-tokens".into()
-        }
-        Some(fit) => format!("; {flag} {fit} cuts rows of text to what fits"),
-        None => "; there is no space for text".into(),
+    let is_cut = new_tokens == 0 || flag != "--max-target-length";
+    if let Some(fit) = limit.checked_sub(taken).filter(|fit| *fit > 0 && is_cut) {
+        return format!("; {flag} {fit} cuts rows of text to what fits");
+    }
+    let space = limit.saturating_sub(virtual_tokens);
+    match (space + 1).saturating_sub(tokens) {
+        _ if new_tokens == 0 || space == 0 => "; there is no space for text".into(),
+        0 => format!(
+            "; {flag} N cuts rows of text, and N tokens with those of --max-new-tokens may be {}",
+            space + 1
+        ),
+        most => format!("; --max-new-tokens {most} is the most that fits here"),
     }
 }
 
@@ -249,6 +255,30 @@ mod tests {
         let error = stored_labels(twice, "adapter").map_err(|error| error.to_string());
         let expected = "the labels of the adapter: `a` is both label 0 and label 1";
         assert_eq!(error.err().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_with_the_number_that_fits() {
+        let of = |(virtual_tokens, tokens, new_tokens), flag| {
+            way_out(&Error::TooLong { virtual_tokens, tokens, new_tokens, limit: 64 }, flag)
+        };
+        for (row, says) in [
+            ((4, 90, 0), "; --max-length 60 cuts rows of text to what fits"),
+            ((4, 60, 9), "; --max-length 52 cuts rows of text to what fits"),
+            // The last new token needs no position.
+            ((0, 3, 500), "; --max-new-tokens 62 is the most that fits here"),
+            ((4, 60, 65), "; --max-new-tokens 1 is the most that fits here"),
+            (
+                (4, 90, 65),
+                "; --max-length N cuts rows of text, and N tokens with those of --max-new-tokens may be 61",
+            ),
+            ((64, 1, 500), "; there is no space for text"),
+            ((64, 1, 0), "; there is no space for text"),
+        ] {
+            assert_eq!(of(row, "--max-length"), says, "{row:?}");
+        }
+        let of_target = "; --max-new-tokens 64 is the most that fits here";
+        assert_eq!(of((0, 1, 65), "--max-target-length"), of_target);
     }
 
     #[test]

@@ -258,25 +258,46 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] if the value is of another kind.
     pub fn check_token_ids(&self, key: &str) -> Result<()> {
-        let is_id = |value: &Value| value.as_u64().is_some_and(|id| u32::try_from(id).is_ok());
-        match self.get(key) {
-            Some(Value::Array(ids)) if ids.iter().all(is_id) => Ok(()),
-            Some(value) if !is_id(value) => {
-                Err(self
-                    .error(key, format!("expected a token id or a list of them, found {value}")))
+        self.check_ids(key, |value| id_of(value).is_some())
+    }
+
+    /// As [`check_token_ids`](Self::check_token_ids), but allows whole numbers that are the id of no token, such as -1:
+    /// [`token_ids`](Self::token_ids) leaves them out, [`no_token_ids`](Self::no_token_ids) has them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the value is of another kind.
+    pub fn check_whole_ids(&self, key: &str) -> Result<()> {
+        self.check_ids(key, |value| value.is_i64() || value.is_u64())
+    }
+
+    fn check_ids(&self, key: &str, is_id: impl Fn(&Value) -> bool) -> Result<()> {
+        match self.values(key).iter().all(is_id) {
+            true => Ok(()),
+            false => {
+                let found = self.get(key).unwrap_or(&Value::Null);
+                let message = format!("expected a token id or a list of them, found {found}");
+                Err(self.error(key, message))
             }
-            _ => Ok(()),
         }
     }
 
     /// The token ids of a key: one or a list; none if it is missing.
     pub fn token_ids(&self, key: &str) -> Vec<u32> {
+        self.values(key).iter().filter_map(id_of).collect()
+    }
+
+    /// What stands among the [`token_ids`](Self::token_ids) of a key, and is the id of no token.
+    pub fn no_token_ids(&self, key: &str) -> Vec<&Value> {
+        self.values(key).iter().filter(|value| id_of(value).is_none()).collect()
+    }
+
+    /// The elements of a list, or the one value; none if the key is missing.
+    fn values(&self, key: &str) -> &[Value] {
         match self.get(key) {
-            Some(Value::Array(ids)) => {
-                ids.iter().filter_map(Value::as_u64).map(|id| id as u32).collect()
-            }
-            Some(value) => value.as_u64().map(|id| id as u32).into_iter().collect(),
-            None => Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
         }
     }
 
@@ -372,9 +393,35 @@ impl ModelConfig {
         }
     }
 
-    /// The names of the classes of the model's own classifier, `id2label` in the order of the ids.
+    /// The names of the classes of the model's own classifier, `id2label` in the order of the ids. `None` where they do
+    /// not tell each class from the others: [`labels_fault`](Self::labels_fault) says why.
     pub fn labels(&self) -> Option<Vec<String>> {
-        let map = self.get("id2label")?.as_object()?;
-        (0..map.len()).map(|id| Some(map.get(&id.to_string())?.as_str()?.to_string())).collect()
+        self.named_classes()?.ok()
     }
+
+    /// Why `id2label`, if there is one, names no classes: one has no name, or two have the same.
+    pub fn labels_fault(&self) -> Option<String> {
+        self.named_classes()?.err()
+    }
+
+    fn named_classes(&self) -> Option<Result<Vec<String>, String>> {
+        let map = self.get("id2label")?.as_object()?;
+        let mut names: Vec<String> = Vec::with_capacity(map.len());
+        for id in 0..map.len() {
+            let name = map.get(&id.to_string()).and_then(Value::as_str).unwrap_or_default();
+            if name.is_empty() {
+                return Some(Err(format!("class {id} has no name")));
+            }
+            if let Some(first) = names.iter().position(|other| other == name) {
+                return Some(Err(format!("`{name}` is both class {first} and class {id}")));
+            }
+            names.push(name.to_string());
+        }
+        Some(Ok(names))
+    }
+}
+
+/// The id of a token, if the value can be one.
+fn id_of(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|id| u32::try_from(id).ok())
 }

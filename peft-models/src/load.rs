@@ -127,7 +127,7 @@ pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
 pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
     options.check(weights.device(), weights.dtype())?;
     let config = families::complete(config);
-    config.check_token_ids("eos_token_id")?;
+    config.check_whole_ids("eos_token_id")?;
     let files = weights.files();
     let (model, report) = families::load(&config, weights.with_options(options), options)?;
     Ok(Loaded { model: Arc::from(model), config, report, files })

@@ -16,6 +16,8 @@ use crate::weights::other_tools;
 const CONFIG: &str = "config.json";
 /// In the folder of a sentence-transformers model: the parts of the model, each in a folder of its own.
 const MODULES: &str = "modules.json";
+/// In the folder of a pipeline of diffusers: the parts of it, each in a folder of its own.
+const PIPELINE: &str = "model_index.json";
 
 /// The error for `given`, which has no `config.json`: what it is, and which path to give. `None` if nothing better can
 /// be said than that the file is missing.
@@ -35,6 +37,14 @@ pub fn not_a_model(given: &Path) -> Option<Error> {
         adapter(given)
     } else if let Some(part) = transformer_of(given) {
         format!("is a model of sentence-transformers: give the transformer in it, {part}")
+    } else if given.join(PIPELINE).is_file() {
+        format!(
+            "is a pipeline of diffusers ({PIPELINE}), which makes no text: expected the folder of a language model, with {CONFIG}"
+        )
+    } else if is_empty(given) {
+        format!(
+            "is an empty folder, expected that of a model: {CONFIG}, its weights and the files of its tokenizer"
+        )
     } else if let Some(found) = describe(&below(given, CONFIG)) {
         format!("holds no {CONFIG}: {found}")
     } else if let Some((name, what)) = other_tools::of_one_tool(given) {
@@ -80,6 +90,10 @@ fn transformer_of(given: &Path) -> Option<String> {
     let module = modules.as_array()?.iter().find(is_transformer)?;
     let folder = given.join(module["path"].as_str()?);
     folder.join(CONFIG).is_file().then(|| folder.display().to_string())
+}
+
+fn is_empty(given: &Path) -> bool {
+    fs::read_dir(given).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn holds_weights(given: &Path) -> bool {
@@ -180,11 +194,21 @@ mod tests {
                 "z",
                 "found global_step9, a checkpoint of DeepSpeed ZeRO",
             ),
+            (
+                &[("d/model_index.json", "{}"), ("d/text_encoder/config.json", "{}")],
+                "d",
+                "DIR/d: is a pipeline of diffusers (model_index.json), which makes no text: expected the folder",
+            ),
             (&[("o/model.onnx", "")], "o", "found model.onnx, an export for inference"),
         ] {
             let found = message(files, given).unwrap();
             assert!(found.contains(says), "{says}: {found}");
         }
+        let empty = message(&[], "").unwrap();
+        assert!(
+            empty.contains("is an empty folder, expected that of a model: config.json"),
+            "{empty}"
+        );
         assert_eq!(message(&[("e/README.md", "")], "e"), None);
         assert_eq!(message(&[], "nowhere"), None);
     }

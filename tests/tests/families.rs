@@ -239,6 +239,51 @@ fn parts_of_another_member_of_the_family_are_surplus() {
 }
 
 #[test]
+fn masks_and_positions_of_old_versions_are_skipped() {
+    let gpt2 = "transformer.h.0.crossattention";
+    for (model, constants) in [
+        ("gpt2", [format!("{gpt2}.bias"), format!("{gpt2}.masked_bias")]),
+        (
+            "bart",
+            ["decoder", "encoder"].map(|side| format!("model.{side}.embed_positions.position_ids")),
+        ),
+    ] {
+        let (config, mut tensors) = read(model);
+        let mut expected = build(config.clone(), tensors.clone()).unwrap().report.skipped;
+        for name in constants {
+            tensors.insert(name.clone(), zeros([1, 8]));
+            expected.push(name);
+        }
+        expected.sort();
+        assert_eq!(build(config, tensors).unwrap().report.skipped, expected, "{model}");
+    }
+    let bias = refusal("llama", |_, tensors| {
+        tensors.insert("lm_head.bias".into(), zeros([99]));
+    });
+    assert_all(&bias, &["lm_head.bias", "not a part", "which leaves it out"]);
+}
+
+/// As where one has none, `id2label` with a name twice counts as none: transformers asks it for names alone.
+#[test]
+fn names_that_do_not_tell_classes_apart_are_none() {
+    let of = |names: Value| {
+        let (mut config, _) = read("gpt2");
+        config["id2label"] = names;
+        let config = ModelConfig::from_value(config, Path::new("config.json")).unwrap();
+        (config.labels(), config.labels_fault())
+    };
+    let (labels, fault) = of(json!({"0": "no", "1": "yes"}));
+    assert_eq!((labels.unwrap(), fault), (vec!["no".to_string(), "yes".into()], None));
+    for (names, says) in [
+        (json!({"0": "x", "1": "x"}), "`x` is both class 0 and class 1"),
+        (json!({"0": "", "1": "x"}), "class 0 has no name"),
+        (json!({"0": "x", "2": "y"}), "class 1 has no name"),
+    ] {
+        assert_eq!(of(names.clone()), (None, Some(says.to_string())), "{names}");
+    }
+}
+
+#[test]
 fn a_head_for_answers_has_two_rows() {
     let error = refusal("gpt2-qa", |_, tensors| {
         tensors.insert("qa_outputs.weight".into(), zeros([3, 32]));

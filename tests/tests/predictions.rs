@@ -102,6 +102,39 @@ fn a_row_keeps_its_id_and_its_fields_beside_what_is_predicted() {
 }
 
 #[test]
+fn classes_that_the_model_names_twice_have_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    write(dir, "rows.jsonl", &[json!({"text": "blue"})]);
+    let path = dir.join("model/config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut with = |names: Value, args: &[&str]| {
+        config["id2label"] = names;
+        fs::write(&path, config.to_string()).unwrap();
+        let output = succeed(predict(dir, &["--input", "rows.jsonl"]).args(args));
+        let found = parse_lines(&String::from_utf8(output.stdout).unwrap());
+        (found[0]["label"].clone(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (named, said) = with(json!({"0": "n0", "1": "n1", "2": "n2"}), &[]);
+    assert!(!said.contains("id2label"), "{said}");
+    let best: usize = named.as_str().unwrap()[1..].parse().unwrap();
+    for (names, fault) in [
+        (json!({"0": "x", "1": "x", "2": "y"}), "`x` is both class 0 and class 1"),
+        (json!({"0": "x", "1": "", "2": "y"}), "class 1 has no name"),
+        (json!({"0": "x", "1": "y", "3": "z"}), "class 2 has no name"),
+    ] {
+        let (label, said) = with(names.clone(), &[]);
+        assert_eq!(label, json!(best), "{names}");
+        let note =
+            format!("config.json: key `id2label`: {fault}: its names are not used; --labels");
+        assert!(said.contains(&note), "{said}");
+        let (label, _) = with(names, &["--labels", "a,b,c"]);
+        assert_eq!(label, json!(["a", "b", "c"][best]));
+    }
+}
+
+#[test]
 fn labels_by_number_are_scored_by_the_names_of_their_classes() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

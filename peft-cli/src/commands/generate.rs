@@ -3,7 +3,7 @@
 use std::{io, ops::ControlFlow, path::PathBuf};
 
 use clap::Args;
-use peft_core::{Error, data::Example, text::Record};
+use peft_core::{ContextBudget, Error, data::Example, text::Record};
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
 };
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     decoder_start,
-    decoding::{Purpose, settle},
+    decoding::{Purpose, note_fewer, settle},
     encoding::ChatArgs,
     end_token,
     error::{CliError, CliResult},
@@ -153,6 +153,8 @@ fn continue_file(
     // Where the total is limited, there are as many new tokens as fit.
     let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
     session.check_lengths(&encoded, new_tokens)?;
+    let longest = encoded.examples.iter().map(|row| row.input_ids.len()).max();
+    note_fewer(&args.decoding, &session.base, left_behind(session, longest.unwrap_or_default()))?;
     let is_text = |record: &Record| !record.is_ids();
     let stops = &args.decoding.stop;
     let needs_text = !stops.is_empty() || records.iter().any(is_text);
@@ -205,6 +207,13 @@ fn continue_file(
     continue_rows(session, &encoded.examples[computed], &config, texts, lines)
 }
 
+/// The most new tokens behind an input of this many tokens.
+fn left_behind(session: &Session, tokens: usize) -> usize {
+    let spec = session.model().spec();
+    let start = usize::from(spec.is_encoder_decoder());
+    ContextBudget::new(spec, &session.virtual_tokens).most_new_tokens(tokens, start)
+}
+
 /// A row's sequences as they are written: a list if several were asked for.
 fn list(values: Vec<Value>, config: &GenerateConfig) -> Value {
     if config.num_return_sequences > 1 {
@@ -236,6 +245,7 @@ fn continue_text(
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),
     })?;
+    note_fewer(&args.decoding, &session.base, left_behind(session, ids.len()))?;
     // What answers stands alone.
     let (prompt, before) =
         if answers || args.asked.chat { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };

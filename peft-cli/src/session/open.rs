@@ -352,6 +352,12 @@ fn class_names(
     if names.is_none() && task != Some(Task::QuestionAns) {
         let of_base = base.config.labels().filter(|names| Some(names.len()) == classes);
         names = of_base.filter(|names| adapter.is_none() || !are_placeholders(names));
+        if let Some(fault) = base.config.labels_fault().filter(|_| classes.is_some()) {
+            let config = base.config.path().display();
+            output::note(format!(
+                "note: {config}: key `id2label`: {fault}: its names are not used; --labels names the classes, which have numbers else"
+            ));
+        }
     }
     if let (Some(names), Some(classes)) = (&names, classes)
         && names.len() != classes

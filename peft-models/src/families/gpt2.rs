@@ -108,7 +108,9 @@ pub fn load(
         recompute: options.recompute,
     };
     // Causal masks, kept as buffers by old versions.
-    let may_skip = |name: &str| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+    const MASKS: [&str; 4] =
+        [".attn.bias", ".attn.masked_bias", ".crossattention.bias", ".crossattention.masked_bias"];
+    let may_skip = |name: &str| MASKS.iter().any(|mask| name.ends_with(mask));
     let report = weights.finish(may_skip)?;
     Ok((Box::new(model), report))
 }

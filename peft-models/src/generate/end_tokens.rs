@@ -12,7 +12,7 @@ const KEY: &str = "eos_token_id";
 /// The tokens that end a text: they end generation, and one of them closes the targets of training.
 ///
 /// They are those of the first file that names any: `generation_config.json`, then `config.json`, then the end token of
-/// the tokenizer, at last that of its class. A key that is null or an empty list names none. transformers generates with those of
+/// the tokenizer, at last that of its class. A key that is null or an empty list names none, nor does -1 or another number that is the id of no token. transformers generates with those of
 /// `generation_config.json` alone where that file exists, else with those of `config.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndTokens {
@@ -31,7 +31,7 @@ impl EndTokens {
         let own = generation_config::beside(config)?;
         let sources = own.iter().chain([config]);
         for (place, source) in sources.enumerate() {
-            source.check_token_ids(KEY)?;
+            source.check_whole_ids(KEY)?;
             let ids = source.token_ids(KEY);
             if !ids.is_empty() {
                 let file = Some(source.path().to_path_buf());
@@ -143,6 +143,9 @@ mod tests {
             (Some(Some(Value::Null)), Some(json!([2, 3])), &[2, 3], false), // None
             (Some(Some(json!([]))), Some(json!(2)), &[2], false), // []
             (Some(Some(Value::Null)), nothing, &[], false),      // None
+            (Some(Some(json!([6, -1]))), Some(json!(2)), &[6], true), // [6, -1]
+            (Some(Some(json!(-1))), Some(json!(2)), &[2], false), // -1
+            (None, Some(json!(-1)), &[], false),                 // -1
         ] {
             let case = format!("{generation:?}, {config:?}");
             let end = found(generation, config);

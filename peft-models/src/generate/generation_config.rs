@@ -6,6 +6,7 @@ use peft_core::{
     Error, Result,
     formats::{gguf::gguf_of, read},
 };
+use serde_json::Value;
 
 use super::{EarlyStopping, Strategy};
 use crate::{config::ModelConfig, load::Loaded};
@@ -21,13 +22,9 @@ pub struct GenerationDefaults {
     pub do_sample: bool,
     /// The number of beams: [`beams`](Self::beams) says more.
     pub num_beams: Option<usize>,
-    /// The most new tokens.
-    pub max_new_tokens: Option<usize>,
-    /// The most tokens, with those read before the first new one. It gives way to `max_new_tokens`.
-    pub max_length: Option<usize>,
     /// The least new tokens.
     pub min_new_tokens: Option<usize>,
-    /// The least tokens, counted as those of `max_length`. It gives way to `min_new_tokens`.
+    /// The least tokens, counted as those of [`max_length`](Self::max_length). It gives way to `min_new_tokens`.
     pub min_length: Option<usize>,
     /// What the scores of tokens that occurred are divided by.
     pub repetition_penalty: Option<f32>,
@@ -43,17 +40,6 @@ pub struct GenerationDefaults {
     pub begin_suppress_tokens: Vec<u32>,
 }
 
-/// How a model's file draws tokens.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SamplingDefaults {
-    /// The temperature.
-    pub temperature: Option<f32>,
-    /// The number of likeliest tokens to draw from; 0 for all.
-    pub top_k: Option<usize>,
-    /// The probability that the tokens drawn from have together.
-    pub top_p: Option<f32>,
-}
-
 /// How a model's file searches with beams.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BeamDefaults {
@@ -62,6 +48,9 @@ pub struct BeamDefaults {
     /// When a search ends.
     pub early_stopping: Option<EarlyStopping>,
 }
+
+/// Keys of tokens that never come, or never first.
+const SUPPRESSED: [&str; 2] = ["suppress_tokens", "begin_suppress_tokens"];
 
 /// Settings of transformers that are not known here and change what it generates, with the value that does nothing.
 const UNKNOWN: [(&str, f64); 15] = [
@@ -115,14 +104,12 @@ impl GenerationDefaults {
     }
 
     fn read(file: ModelConfig) -> Result<Self> {
-        for key in ["suppress_tokens", "begin_suppress_tokens"] {
-            file.check_token_ids(key)?;
+        for key in SUPPRESSED {
+            file.check_whole_ids(key)?;
         }
         Ok(Self {
             do_sample: file.flag("do_sample", false)?,
             num_beams: file.optional_size("num_beams")?,
-            max_new_tokens: file.optional_size("max_new_tokens")?,
-            max_length: file.optional_size("max_length")?,
             min_new_tokens: count(&file, "min_new_tokens")?,
             min_length: count(&file, "min_length")?,
             repetition_penalty: number(&file, "repetition_penalty")?,
@@ -135,17 +122,67 @@ impl GenerationDefaults {
         })
     }
 
-    /// How tokens are drawn, if they are.
+    /// The most new tokens.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if a value is of another kind.
-    pub fn sampling(&self) -> Result<SamplingDefaults> {
-        Ok(SamplingDefaults {
-            temperature: number(&self.file, "temperature")?,
-            top_k: count(&self.file, "top_k")?,
-            top_p: number(&self.file, "top_p")?,
-        })
+    /// [`Error::Config`] if it is no whole number of at least 1.
+    pub fn max_new_tokens(&self) -> Result<Option<usize>> {
+        self.most("max_new_tokens")
+    }
+
+    /// The most tokens, with those read before the first new one. It gives way to `max_new_tokens`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is no whole number of at least 1.
+    pub fn max_length(&self) -> Result<Option<usize>> {
+        self.most("max_length")
+    }
+
+    /// A maximum, of which files have some so large that JSON readers round them: `1e30` for no limit.
+    fn most(&self, key: &str) -> Result<Option<usize>> {
+        match self.file.get(key).and_then(Value::as_f64) {
+            Some(most) if most > f64::from(u32::MAX) => Ok(Some(u32::MAX as usize)),
+            _ => self.file.optional_size(key),
+        }
+    }
+
+    /// The temperature of draws.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is no number.
+    pub fn temperature(&self) -> Result<Option<f32>> {
+        number(&self.file, "temperature")
+    }
+
+    /// The number of likeliest tokens to draw from; 0 for all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is no whole number.
+    pub fn top_k(&self) -> Result<Option<usize>> {
+        self.file.has("top_k").then(|| self.file.count("top_k", 0)).transpose()
+    }
+
+    /// The probability that the tokens drawn from have together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is no number.
+    pub fn top_p(&self) -> Result<Option<f32>> {
+        number(&self.file, "top_p")
+    }
+
+    /// What the file names as tokens that end texts or never come, and is the id of none: each key with its numbers.
+    pub fn no_tokens(&self) -> Vec<(&'static str, String)> {
+        let keys = ["eos_token_id"].into_iter().chain(SUPPRESSED);
+        let found = keys.map(|key| {
+            let numbers = self.file.no_token_ids(key);
+            (key, numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        });
+        found.filter(|(_, numbers)| !numbers.is_empty()).collect()
     }
 
     /// How beams are searched with, if they are.
@@ -198,8 +235,13 @@ fn number(file: &ModelConfig, key: &str) -> Result<Option<f32>> {
     file.has(key).then(|| Ok(file.number(key, 0.0)? as f32)).transpose()
 }
 
+/// A whole number; one below 0 does nothing, as 0.
 fn count(file: &ModelConfig, key: &str) -> Result<Option<usize>> {
-    file.has(key).then(|| file.count(key, 0)).transpose()
+    match file.get(key) {
+        None => Ok(None),
+        Some(value) if value.as_i64().is_some_and(|number| number < 0) => Ok(Some(0)),
+        Some(_) => file.count(key, 0).map(Some),
+    }
 }
 
 /// `generation_config.json` beside `config.json`, if there is one. A GGUF file stands for itself: what is beside it may
@@ -221,7 +263,7 @@ pub(super) fn beside(config: &ModelConfig) -> Result<Option<ModelConfig>> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::generate::{Beams, Sampling};
@@ -266,18 +308,54 @@ mod tests {
     #[test]
     fn only_what_is_used_must_be_right() {
         let greedy = defaults(json!({"top_k": -1, "do_sample": false})).unwrap();
-        let error = greedy.sampling().unwrap_err().to_string();
+        let error = greedy.top_k().unwrap_err().to_string();
         assert!(error.contains("generation_config.json") && error.contains("top_k"), "{error}");
         for (key, value) in [
             ("do_sample", json!("yes")),
-            ("max_new_tokens", json!(0)),
-            ("no_repeat_ngram_size", json!(-1)),
-            ("suppress_tokens", json!([-1])),
+            ("no_repeat_ngram_size", json!(1.5)),
+            ("suppress_tokens", json!([1.5])),
             ("bad_words_ids", json!([3])),
             ("bad_words_ids", json!([[]])),
         ] {
             let error = defaults(json!({key: value})).unwrap_err().to_string();
             assert!(error.contains(key), "{key}: {error}");
         }
+    }
+    #[test]
+    fn lengths_are_asked_for_where_they_count() {
+        let of = |value: Value| {
+            let defaults = defaults(json!({"max_new_tokens": value, "max_length": value})).unwrap();
+            let (new, all) = (defaults.max_new_tokens(), defaults.max_length());
+            (new.map_err(|error| error.to_string()), all.map_err(|error| error.to_string()))
+        };
+        assert_eq!(of(Value::Null), (Ok(None), Ok(None)));
+        assert_eq!(of(json!(7)), (Ok(Some(7)), Ok(Some(7))));
+        // As tokenizers write a length without a limit.
+        let most = Ok(Some(u32::MAX as usize));
+        assert_eq!(of(json!(1e30)), (most.clone(), most));
+        for wrong in [json!(0), json!(-1), json!("7")] {
+            let (new, all) = of(wrong);
+            assert!(new.unwrap_err().contains("max_new_tokens"));
+            assert!(all.unwrap_err().contains("max_length"));
+        }
+    }
+
+    /// As transformers does, which suppresses and compares by id, and asks of sizes whether they are above 0.
+    #[test]
+    fn numbers_below_zero_do_nothing() {
+        let fields = json!({
+            "eos_token_id": [2, -1], "suppress_tokens": [-1], "begin_suppress_tokens": [5, 4294967296_u64],
+            "no_repeat_ngram_size": -1, "min_length": -1,
+        });
+        let defaults = defaults(fields).unwrap();
+        assert!(defaults.suppress_tokens.is_empty());
+        assert_eq!(defaults.begin_suppress_tokens, [5]);
+        assert_eq!((defaults.no_repeat_ngram_size, defaults.min_length), (Some(0), Some(0)));
+        let left_out = [
+            ("eos_token_id", "-1".to_string()),
+            ("suppress_tokens", "-1".to_string()),
+            ("begin_suppress_tokens", "4294967296".to_string()),
+        ];
+        assert_eq!(defaults.no_tokens(), left_out);
     }
 }

@@ -39,7 +39,7 @@ mod strategy;
 
 pub use config::GenerateConfig;
 pub use end_tokens::EndTokens;
-pub use generation_config::{BeamDefaults, GenerationDefaults, SamplingDefaults};
+pub use generation_config::{BeamDefaults, GenerationDefaults};
 pub use likelihood::log_likelihoods;
 pub use output::{Generated, Watcher};
 pub use rows::{check_generates, generate, greedy};

@@ -8,9 +8,11 @@ use super::head_names::{LM_HEAD, is_classifier};
 /// ones.
 const HEADS: [&str; 4] = ["cls", "sequence_summary", "logits_proj", "regressor"];
 
-/// What the names of constants end in: positions and segments of BERT, tables of rotary positions, versions of BART.
-const CONSTANTS: [&str; 7] = [
+/// What the names of constants end in: positions and segments of BERT, positions and versions of BART, tables of rotary
+/// positions.
+const CONSTANTS: [&str; 8] = [
     "embeddings.position_ids",
+    "embed_positions.position_ids",
     "embeddings.token_type_ids",
     "rotary_emb.inv_freq",
     "rotary_emb.cos_cached",
@@ -83,6 +85,7 @@ mod tests {
         }
         for name in [
             "embeddings.position_ids",
+            "encoder.embed_positions.position_ids",
             "model.layers.0.self_attn.rotary_emb.inv_freq",
             "layers.3.self_attn.rotary_emb.cos_cached",
             "encoder.version",

@@ -227,7 +227,7 @@ pub const CASES: &[Case] = &[
             "5 virtual tokens",
             "1 tokens",
             "64 new tokens",
-            "limit of 64 positions; there is no space",
+            "limit of 64 positions; --max-new-tokens 59 is the most that fits here",
         ],
         ..CASE
     },

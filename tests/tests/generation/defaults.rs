@@ -158,6 +158,23 @@ fn the_length_of_a_file_counts_the_input_and_ends_where_positions_do() {
     let lens: Vec<usize> =
         run(&model, &format!("{GENERATE} --max-new-tokens 3")).0.iter().map(len).collect();
     assert_eq!(lens, [3, 3]);
+    // The same of max_new_tokens, which is told; as a flag it is refused with the number that fits.
+    let new = json!({"max_new_tokens": 500, "max_length": 1e30, "eos_token_id": [70, -1], "suppress_tokens": [70, -1]});
+    let own = tempfile::tempdir().unwrap();
+    let model = folder(own.path(), "gpt2", "generation_config.json", &new);
+    let (made, said) = run(&model, GENERATE);
+    assert_eq!(made.iter().map(len).collect::<Vec<_>>(), [62, 63]);
+    let left_out = "is left out, no token has such an id";
+    let left_out = format!("-1 in eos_token_id {left_out}; -1 in suppress_tokens {left_out}");
+    let file = "note: generation_config.json:";
+    let way = "gives way to the model's positions, which leave 62 behind the longest input";
+    let sets = format!("{file} sets max_new_tokens 500, suppress_tokens (1); {left_out}\n");
+    assert_eq!(said, format!("{sets}{file} max_new_tokens 500 {way}\n"));
+    let mut command = peft(own.path());
+    let line = format!("{GENERATE} --model model --max-new-tokens 500");
+    let output = command.args(line.split_whitespace()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("; --max-new-tokens 62 is the most that fits here"), "{said}");
     // Without any length, as many as fit of the usual 64.
     let none = json!({"eos_token_id": 70, "suppress_tokens": [70]});
     let dir = tempfile::tempdir().unwrap();
@@ -175,6 +192,12 @@ fn a_file_that_leaves_nothing_to_write_is_refused() {
             1,
             "no token can follow, all scores of the model are NaN",
         ),
+        (
+            json!({"max_new_tokens": 0}),
+            1,
+            "key `max_new_tokens`: expected a whole number of at least 1, found 0; --max-new-tokens overrides it",
+        ),
+        (json!({"do_sample": true, "top_k": -1}), 1, "found -1; --top-k overrides it"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         folder(dir.path(), "gpt2", "generation_config.json", &settings);

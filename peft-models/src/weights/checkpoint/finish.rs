@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use peft_core::{Error, Result};
 
-use super::Weights;
+use super::{Source, Weights};
 use crate::weights::{
     LoadReport,
     identity::fingerprint,
@@ -30,8 +30,16 @@ impl Weights {
         let mut more_layers = BTreeMap::new();
         for name in skipped.iter().filter(|name| !may_be_there(&bare(name))) {
             let Some(layer) = surplus::layer_beyond(name, &used) else {
+                let way_out = match *self.source {
+                    Source::Gguf(_) => "",
+                    _ => {
+                        "; if it is left over and nothing is lost without it, as in transformers, which leaves it out, save a \
+                         copy in Python by the class of the task (AutoModelForCausalLM): from_pretrained(FOLDER)\
+                         .save_pretrained(NEW)"
+                    }
+                };
                 let message = format!(
-                    "is not a part of this architecture, as {} describes it",
+                    "is not a part of this architecture, as {} describes it{way_out}",
                     self.described_by()
                 );
                 return Err(Error::tensor(&self.path, name, message));
