@@ -51,6 +51,23 @@ pub(super) struct Temporary {
     renamed: bool,
 }
 
+/// Sets the permissions of a new file, which has none beyond them; some file systems and containers let nobody change them.
+///
+/// # Errors
+///
+/// Those of the system, except that it does not allow or know this.
+pub(super) fn set_permissions(file: &File, permissions: Permissions) -> io::Result<()> {
+    tolerated(file.set_permissions(permissions))
+}
+
+fn tolerated(set: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{PermissionDenied, Unsupported};
+    match set {
+        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => Ok(()),
+        other => other,
+    }
+}
+
 impl Temporary {
     /// A new file in `dir`, readable by those whom `permissions` name, otherwise as usual.
     pub(super) fn file(dir: &Path, permissions: Option<&Permissions>) -> io::Result<(Self, File)> {
@@ -62,7 +79,7 @@ impl Temporary {
         })?;
         let file = temporary.opened()?;
         if let Some(permissions) = permissions {
-            file.set_permissions(permissions.clone())?;
+            set_permissions(&file, permissions.clone())?;
         }
         Ok((temporary, file))
     }
