@@ -156,7 +156,7 @@ pub fn refuse_empty(text: &str, path: &Path) -> Result<()> {
             continue;
         }
         let one = toml::Table::from_iter([(key.clone(), value)]);
-        let Ok(mut settings) = one.try_into::<Settings>() else { continue };
+        let Ok(mut settings) = toml::Value::Table(one).try_into::<Settings>() else { continue };
         let empty = Cell::new(false);
         change(&mut settings, &|_: &Path| true, &|path: &Path, _| {
             empty.set(empty.get() || path.as_os_str().is_empty());

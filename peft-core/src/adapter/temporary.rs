@@ -279,6 +279,15 @@ mod tests {
     }
 
     #[test]
+    fn permissions_that_nobody_may_set_are_left() {
+        let of = |kind: io::ErrorKind| tolerated(Err(kind.into()));
+        assert!(
+            of(io::ErrorKind::PermissionDenied).is_ok() && of(io::ErrorKind::Unsupported).is_ok()
+        );
+        assert!(of(io::ErrorKind::StorageFull).is_err() && tolerated(Ok(())).is_ok());
+    }
+
+    #[test]
     fn names_differ_and_are_known() {
         let dir = Path::new("a");
         let (one, two) = (new_name(dir), new_name(dir));
