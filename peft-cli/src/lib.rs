@@ -40,6 +40,7 @@
 //! | [`shard`] | one of n parts of the rows |
 //! | [`merge`] | parts that were predicted, put together |
 //! | [`scoring`] | predictions of any program, scored against references |
+//! | [`threads`] | the threads that compute on the CPU |
 //! | [`processes`] | one training run on several processes |
 //! | [`device`] | which of the compiled backends computes, and on which device |
 //! | [`allocator`] | how freed memory is kept |
@@ -113,6 +114,7 @@ pub mod tasks;
 pub mod tensorboard;
 pub mod text_settings;
 pub mod text_stream;
+pub mod threads;
 pub mod token_text;
 pub mod training;
 pub mod usage;

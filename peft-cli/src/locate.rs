@@ -48,7 +48,9 @@ pub fn adapter(given: &Path) -> Result<PathBuf, HubError> {
 
 /// Names the folder here that was probably meant by what looks like a name on the Hub and is none.
 fn note_meant(given: &Path) {
-    if let Some(meant) = nearest_path(given).filter(|_| !given.exists()) {
+    // An address is no path: `hf` is not near `hf://org/name`.
+    let is_address = given.to_str().is_some_and(|text| text.contains("://"));
+    if let Some(meant) = nearest_path(given).filter(|_| !given.exists() && !is_address) {
         output::note(format!(
             "note: there is no {} here; did you mean {}?",
             given.display(),

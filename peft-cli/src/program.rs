@@ -12,6 +12,7 @@ use crate::{
     error::CliResult,
     flags::everywhere::Everywhere,
     screen::manners,
+    threads,
 };
 
 /// Adapts frozen language models by training virtual tokens: prompt tuning, prefix tuning, P-tuning v2.
@@ -51,6 +52,22 @@ enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Whether it computes, on threads that it does not start itself: a training run learns first whether it is one of several
+    /// processes.
+    const fn computes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Train(_)
+                | Self::Score(_)
+                | Self::Recipes(_)
+                | Self::Tasks(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+        )
+    }
+}
+
 impl Program {
     /// Reads a command line.
     ///
@@ -77,7 +94,18 @@ impl Program {
                 }
             });
         }
-        program
+        // What is said of a negative number is said of the flag that it was given to.
+        let names_a_value =
+            |arg: &clap::Arg| arg.get_long().is_some() && arg.get_action().takes_values();
+        let negative = move |arg: clap::Arg| {
+            if names_a_value(&arg) { arg.allow_negative_numbers(true) } else { arg }
+        };
+        let names: Vec<String> =
+            program.get_subcommands().map(|command| command.get_name().to_string()).collect();
+        for name in names {
+            program = program.mut_subcommand(name, |command| command.mut_args(negative));
+        }
+        program.mut_args(negative)
     }
 
     /// Runs the command.
@@ -87,6 +115,9 @@ impl Program {
     /// Returns a [`CliError`](crate::CliError) if the command fails.
     pub fn run(self) -> CliResult {
         self.everywhere.apply()?;
+        if self.command.computes() {
+            threads::start(None)?;
+        }
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(*args),
@@ -141,7 +172,20 @@ mod tests {
     }
 
     #[test]
+    fn negative_numbers_are_values() {
+        for (flag, value, expected) in [
+            ("--seed", "-1", "--seed: found `-1`, expected a whole number from 0"),
+            ("--cache-frozen", "-1GB", "-1"),
+        ] {
+            let line = ["peft", "train", flag, value];
+            let error = Program::read(line.map(OsString::from)).unwrap_err();
+            let said = crate::usage::of(&error, &Program::described(), Some("train"));
+            assert!(said.starts_with(expected) && !said.contains("no such flag"), "{said}");
+        }
+    }
+
+    #[test]
     fn the_command_line_is_sound() {
-        Program::command().debug_assert();
+        Program::described().debug_assert();
     }
 }

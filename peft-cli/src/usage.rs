@@ -21,6 +21,16 @@ pub fn of(error: &Error, program: &Command, called: Option<&str>) -> String {
     let flag = found.first().map_or("", |found| first_word(found));
     let value = one(error, ContextKind::InvalidValue);
     match error.kind() {
+        ErrorKind::UnknownArgument
+            if flag
+                .strip_prefix('-')
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) =>
+        {
+            format!(
+                "{flag}: no flag begins so, and no value of a flag has a minus in front unless it is a number (see `{name} \
+                 --help`)"
+            )
+        }
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             let known = command.get_arguments().filter_map(|argument| argument.get_long());
             let meant = nearest(flag.trim_start_matches('-'), known);
@@ -61,7 +71,8 @@ pub fn of(error: &Error, program: &Command, called: Option<&str>) -> String {
             };
             match error.source() {
                 Some(source) if source.is::<ParseIntError>() => {
-                    format!("{flag}: found `{value}`, expected a whole number")
+                    let from = if value.starts_with('-') { " from 0" } else { "" };
+                    format!("{flag}: found `{value}`, expected a whole number{from}")
                 }
                 Some(source) if source.is::<ParseFloatError>() => {
                     format!("{flag}: found `{value}`, expected a number")

@@ -111,6 +111,10 @@ fn threads_are_as_many_as_asked_for() {
         let of = |run: &str| fs::read(dir.path().join(run).join(name)).unwrap();
         assert!(of("flag") == of("variable"), "{name}");
     }
+    let many = run("many").env("RAYON_NUM_THREADS", "100000").output().unwrap();
+    let said = String::from_utf8_lossy(&many.stderr).into_owned();
+    assert_eq!(many.status.code(), Some(2), "{said}");
+    assert!(said.contains("RAYON_NUM_THREADS: found 100000, expected at most 4096"), "{said}");
 }
 
 /// A method that has made its parameters infinite: nothing is saved, and the last good step is named.

@@ -33,6 +33,7 @@ use crate::{
     screen::rows::INTERVAL,
     settings::{Settings, file},
     signals::{AFTER_STEP, Signals},
+    threads,
     training::{PreparedRun, shared::Shared},
 };
 
@@ -96,6 +97,7 @@ pub fn run(mut args: TrainArgs) -> CliResult {
         return print_recipe(given(&mut args)?, args.json);
     }
     let member = join()?;
+    threads::start(None)?;
     if let Some(member) = member.as_ref().filter(|member| !member.leads()) {
         return assist(&args, member);
     }

@@ -101,7 +101,10 @@ impl Ensemble {
         }
         match resume {
             true => settings = continued(settings, settings_of(&out)?, &out)?,
-            false => run_folder::refuse_existing(&out)?,
+            false => {
+                run_folder::refuse_existing(&out)?;
+                run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
+            }
         }
         settings.out = Some(out.clone());
         let count = check_settings(&settings)?;

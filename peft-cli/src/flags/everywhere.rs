@@ -1,11 +1,13 @@
 //! Flags of every command: how much is said and in which colours, and how many threads work.
 
 use clap::Args;
-use peft_core::{Error, Result};
-use rayon::ThreadPoolBuilder;
+use peft_core::Result;
 
-use super::{choices::at_least_one, given, help::FlagHelp};
-use crate::screen::manners::{self, When};
+use super::{choices::at_least_one, help::FlagHelp};
+use crate::{
+    screen::manners::{self, When},
+    threads,
+};
 
 /// Flags of every command.
 #[derive(Args, Clone, Copy, Debug)]
@@ -33,27 +35,14 @@ pub struct Everywhere {
     threads: Option<usize>,
 }
 
-/// More threads than this are a typing error.
-const MOST_THREADS: usize = 4096;
-
 impl Everywhere {
-    /// Does what the flags say, for the rest of the program.
+    /// Does what the flags say, for the rest of the program. The threads are started by the commands that compute.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] if there cannot be so many threads.
     pub fn apply(self) -> Result<()> {
         manners::set(self.color, self.quiet, self.verbose);
-        let Some(threads) = self.threads else { return Ok(()) };
-        let refuse =
-            |why: String| Err(Error::setting("--threads", format!("found {threads}, {why}")));
-        if threads > MOST_THREADS {
-            return refuse(format!("expected at most {MOST_THREADS}"));
-        }
-        given::remember_threads(threads);
-        match ThreadPoolBuilder::new().num_threads(threads).build_global() {
-            Ok(()) => Ok(()),
-            Err(error) => refuse(format!("but they cannot be started: {error}")),
-        }
+        threads::ask_for(self.threads)
     }
 }

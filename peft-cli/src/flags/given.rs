@@ -1,17 +1,8 @@
 //! Flags that are no settings of a run, for a command that goes on with it: a run does not remember them.
 
-use std::{fmt, path::Path, sync::OnceLock};
+use std::{fmt, path::Path};
 
-use crate::output::quoted;
-
-/// The number of `--threads`, where it was given.
-static THREADS: OnceLock<usize> = OnceLock::new();
-
-/// Remembers the number of `--threads`.
-pub(super) fn remember_threads(count: usize) {
-    // The command line is read once.
-    let _ = THREADS.set(count);
-}
+use crate::{output::quoted, threads};
 
 /// Flags as they are given once more, behind the others of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +11,7 @@ pub struct Given(String);
 impl Given {
     /// Those of every command that change how it computes: `--threads`.
     pub fn everywhere() -> Self {
-        Self::default().value("--threads", THREADS.get())
+        Self::default().value("--threads", threads::of_flag())
     }
 
     /// With a flag, if it has a value.

@@ -17,7 +17,7 @@ pub struct HubConfig {
     /// `HF_ENDPOINT`, without a trailing slash.
     pub endpoint: String,
     /// The cache folder: `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`. `HF_HOME` defaults to
-    /// `~/.cache/huggingface`.
+    /// `~/.cache/huggingface`. `~` and `$NAME` in them are expanded, as there.
     pub cache: PathBuf,
     /// `HF_TOKEN`, else the content of the file `HF_TOKEN_PATH`, which defaults to `token` in `HF_HOME`.
     pub token: Option<String>,
@@ -44,11 +44,12 @@ impl HubConfig {
     ) -> Result<Self, HubError> {
         let path = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let text = |name: &str| path(name)?.to_str().map(|text| text.trim().to_string());
-        let home = path("HF_HOME")
-            .or_else(|| path("XDG_CACHE_HOME").map(|dir| dir.join("huggingface")))
-            .or_else(|| user.map(|dir| dir.join(".cache/huggingface")));
-        let cache = path("HF_HUB_CACHE")
-            .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+        let folder = |name: &str| Some(expanded(path(name)?, user.as_deref(), &variable));
+        let home = folder("HF_HOME")
+            .or_else(|| folder("XDG_CACHE_HOME").map(|dir| dir.join("huggingface")))
+            .or_else(|| user.as_ref().map(|dir| dir.join(".cache/huggingface")));
+        let cache = folder("HF_HUB_CACHE")
+            .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
             .or_else(|| home.as_ref().map(|home| home.join("hub")));
         let Some(cache) = cache else {
             let message = "is not set, and there is no home folder for downloads".into();
@@ -71,7 +72,7 @@ impl HubConfig {
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
             .or_else(|| {
                 let default = || home.as_ref().map(|home| home.join("token"));
-                token_in(&path("HF_TOKEN_PATH").or_else(default)?)
+                token_in(&folder("HF_TOKEN_PATH").or_else(default)?)
             })
             .filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -106,6 +107,45 @@ impl fmt::Debug for HubConfig {
     }
 }
 
+/// A path whose `~` is the user's folder and whose `$NAME` and `${NAME}` are variables, as Python's `expanduser` and
+/// `expandvars` have them, which `huggingface_hub` applies to the variables of its folders. What is unknown stays.
+fn expanded(
+    path: PathBuf,
+    user: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> PathBuf {
+    // Paths in other encodings have neither.
+    let Some(text) = path.to_str() else { return path };
+    let mut made = OsString::new();
+    let mut rest = text;
+    if let (Some(user), Some(below)) = (user, text.strip_prefix('~'))
+        && (below.is_empty() || below.starts_with('/'))
+    {
+        made.push(user);
+        rest = below;
+    }
+    while let Some((before, after)) = rest.split_once('$') {
+        made.push(before);
+        let in_braces = after.strip_prefix('{').and_then(|after| after.split_once('}'));
+        let (name, behind) = in_braces.unwrap_or_else(|| {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            after.split_at(after.find(|c| !is_name(c)).unwrap_or(after.len()))
+        });
+        match variable(name).filter(|_| !name.is_empty()) {
+            Some(value) => {
+                made.push(value);
+                rest = behind;
+            }
+            None => {
+                made.push("$");
+                rest = after;
+            }
+        }
+    }
+    made.push(rest);
+    made.into()
+}
+
 fn token_in(file: &Path) -> Option<String> {
     Some(fs::read_to_string(file).ok()?.trim().to_string())
 }
@@ -132,6 +172,21 @@ mod tests {
         let both = [("HF_HOME", "/h"), ("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")];
         assert_eq!(cache(&both), Path::new("/new"));
         assert_eq!(cache(&both[..2]), Path::new("/old"));
+        for (given, found) in [
+            ("~/hf", "/home/ana/hf/hub"),
+            ("~", "/home/ana/hub"),
+            ("/a/~", "/a/~/hub"),
+            ("$DISK/hf", "/disk/hf/hub"),
+            ("${DISK}s/$USER_1-x", "/disks/u-x/hub"),
+            ("/a/$NONE/${NONE}/$/$$DISK", "/a/$NONE/${NONE}/$/$/disk/hub"),
+        ] {
+            let set = [("HF_HOME", given), ("DISK", "/disk"), ("USER_1", "u")];
+            assert_eq!(cache(&set), Path::new(found), "{given}");
+        }
+        assert!(cache(&[("HF_HOME", "~ben/hf")]).ends_with("~ben/hf/hub"));
+        assert_eq!(cache(&[("XDG_CACHE_HOME", "~/x")]), Path::new("/home/ana/x/huggingface/hub"));
+        assert_eq!(cache(&[("HUGGINGFACE_HUB_CACHE", "~/x")]), Path::new("/home/ana/x"));
+        assert_eq!(cache(&[("HF_HUB_CACHE", "~/$A"), ("A", "x")]), Path::new("/home/ana/x"));
         let own =
             read(&[("HF_ENDPOINT", "http://127.0.0.1:8/"), ("HF_HUB_OFFLINE", "True")]).unwrap();
         assert_eq!((own.endpoint.as_str(), own.offline), ("http://127.0.0.1:8", true));

@@ -32,6 +32,14 @@ impl RepoName {
         valid.then(|| Self { id: id.to_string(), revision: revision.map(spelled) })
     }
 
+    /// Reads `name` or `name@revision`, without an organisation, as the oldest models were called.
+    pub fn parse_short(text: &str) -> Option<Self> {
+        /// Any one: the rules are those of a name with an organisation.
+        const ANY: &str = "org/";
+        let name = Self::parse(&format!("{ANY}{text}"))?;
+        Some(Self { id: name.id.strip_prefix(ANY)?.to_string(), ..name })
+    }
+
     /// `org/name`.
     pub fn id(&self) -> &str {
         &self.id
@@ -125,6 +133,10 @@ mod tests {
         let commit = RepoName::parse(&format!("a/b@{}", "AB".repeat(20))).unwrap();
         assert_eq!(commit.revision(), "ab".repeat(20), "as the cache has it");
         assert_eq!(name.file_path("main", "x.json"), "a/b.c_d/resolve/main/x.json");
+        let short = RepoName::parse_short("bert-base-uncased@main").unwrap();
+        assert_eq!((short.id(), short.revision()), ("bert-base-uncased", "main"));
+        assert_eq!(short.cache_folder(), "models--bert-base-uncased");
+        assert_eq!(RepoName::parse_short("a/b"), None);
         for bad in [
             "", "gpt2", "./a/b", "../b", "a/../b", "a/b/c", "/a/b", "a/b/", "~/b", "a/-b", "a/b.",
             "a--b/c", "a/b..c", "a/b.git", "a/b c", "a/é", "a\\b", "a/b@", "a/b@../x", "a/b@/x",

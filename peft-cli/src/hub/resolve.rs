@@ -68,7 +68,13 @@ pub fn is_name(given: &Path) -> bool {
 fn hub_name(given: &Path) -> Option<RepoName> {
     // If that cannot be found out, the loader will say why.
     let exists = given.try_exists().unwrap_or(true);
-    given.to_str().filter(|_| !exists && !is_gguf(given)).and_then(RepoName::parse)
+    let text = given.to_str().filter(|_| !exists && !is_gguf(given))?;
+    RepoName::parse(text).or_else(|| {
+        // Names without an organisation lead on, on the Hub, and Python keeps what it found under them.
+        let name = RepoName::parse_short(text)?;
+        let cache = HubConfig::from_env().ok()?.cache;
+        cache.join(name.cache_folder()).is_dir().then_some(name)
+    })
 }
 
 fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, HubError> {
@@ -83,8 +89,40 @@ fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, Hub
     let path = if is_gguf(given) { given.to_path_buf() } else { given.join(kind.config()) };
     match fs::metadata(&path) {
         Ok(_) => Ok(given.to_path_buf()),
-        Err(source) => Err(HubError::Missing { path, source, kind: kind.name() }),
+        Err(source) => {
+            Err(HubError::Missing { path, source, kind: kind.name(), name: meant(given) })
+        }
     }
+}
+
+/// The name that was probably meant by `given`, which is none: the end of an address, or a model that had a name without
+/// an organisation once.
+fn meant(given: &Path) -> String {
+    /// Beginnings of such names, and who has these models now; the longer ones first.
+    const MOVED: [(&str, &str); 9] = [
+        ("xlm-roberta", "FacebookAI"),
+        ("distilbert", "distilbert"),
+        ("distilroberta", "distilbert"),
+        ("distilgpt2", "distilbert"),
+        ("albert", "albert"),
+        ("roberta", "FacebookAI"),
+        ("bert", "google-bert"),
+        ("gpt2", "openai-community"),
+        ("t5", "google-t5"),
+    ];
+    let text = given.to_str().unwrap_or_default();
+    let ends = text.split_once("://").map_or(text, |(scheme, rest)| match scheme {
+        "hf" => rest.strip_prefix("models/").unwrap_or(rest),
+        _ => rest.split_once('/').map_or(rest, |(_, path)| path),
+    });
+    if ends != text && RepoName::parse(ends.trim_end_matches('/')).is_some() {
+        return ends.trim_end_matches('/').to_string();
+    }
+    let moved = MOVED.iter().find(|(name, _)| text.starts_with(name) && !text.contains('/'));
+    let moved = moved.map(|(_, org)| format!("{org}/{text}"));
+    moved
+        .filter(|name| RepoName::parse(name).is_some())
+        .unwrap_or_else(|| "google-bert/bert-base-uncased".into())
 }
 
 /// A repository that is asked for.
@@ -179,5 +217,26 @@ impl Repository<'_> {
             cache.write_ref(&commit)?;
         }
         Ok(snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_leads_to_one() {
+        for (given, name) in [
+            ("hf://org/name", "org/name"),
+            ("hf://models/org/name", "org/name"),
+            ("https://huggingface.co/org/name/", "org/name"),
+            ("bert-base-cased", "google-bert/bert-base-cased"),
+            ("roberta-base", "FacebookAI/roberta-base"),
+            ("distilbert-base-uncased", "distilbert/distilbert-base-uncased"),
+            ("runs/bert/a", "google-bert/bert-base-uncased"),
+            ("mine", "google-bert/bert-base-uncased"),
+        ] {
+            assert_eq!(meant(Path::new(given)), name, "{given}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use peft_core::{
     Task,
-    text::{FieldNames, Record, Role},
+    text::{FieldNames, Record, Role, list_in_text},
 };
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ fn text_field(record: &Record, named: &[FieldNames]) -> Option<String> {
         return None;
     }
     // A table has a list of words as text, too.
-    let is_list = |text: &str| serde_json::from_str::<Vec<Value>>(text).is_ok();
+    let is_list = |text: &str| list_in_text(text).is_some();
     let is_text = |name: &&str| text_of(record, name).is_some_and(|text| !is_list(text));
     let of_role = |role| named.iter().filter_map(move |names: &FieldNames| names.get(role));
     if let Some(name) = of_role(Role::Text).chain(of_role(Role::Tokens)).find(is_text) {

@@ -6,20 +6,16 @@ use std::{
 };
 
 use peft_core::train::Peers;
-use rayon::ThreadPoolBuilder;
 
 use super::{
     launched::{self, Launched},
     member::{Member, Place},
     transport::Transport,
 };
-use crate::{error::CliResult, output, screen::manners};
+use crate::{error::CliResult, output, screen::manners, threads};
 
 /// This process among those of its run, if it has joined any.
 static MEMBER: OnceLock<Arc<Member>> = OnceLock::new();
-
-/// What tells rayon how many threads there are.
-const THREADS: &str = "RAYON_NUM_THREADS";
 
 /// Joins the other processes, if a launcher has started several. From then on, only that of rank 0 says anything but errors, and
 /// each has its share of its machine's cores, unless a flag or a variable says how many threads it has.
@@ -27,7 +23,7 @@ const THREADS: &str = "RAYON_NUM_THREADS";
 /// # Errors
 ///
 /// [`CliError::Usage`](crate::CliError::Usage) if they cannot make a run together, or if variables say what no launcher does;
-/// [`Error::Peer`](peft_core::Error::Peer) if MPI fails.
+/// [`Error::Peer`](peft_core::Error::Peer) if MPI fails; those of [`threads::start`].
 pub fn join() -> CliResult<Option<Arc<Member>>> {
     let Some(launched) = launched::find(|name| env::var(name).ok())? else { return Ok(None) };
     let (transport, host) = connected(&launched)?;
@@ -44,10 +40,7 @@ pub fn join() -> CliResult<Option<Arc<Member>>> {
     if !member.leads() {
         manners::silence();
     }
-    if env::var_os(THREADS).is_none() {
-        // Where a flag has said how many, there are threads already.
-        let _ = ThreadPoolBuilder::new().num_threads(member.threads()).build_global();
-    }
+    threads::start(Some(member.threads()))?;
     if let Some(note) = member.note_of_cores() {
         output::note(format!("note: {note}"));
     }

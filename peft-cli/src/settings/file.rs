@@ -6,7 +6,7 @@
 //! begins with `.`, which no name on the Hub does.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     path::{Path, PathBuf},
 };
 
@@ -42,6 +42,7 @@ pub fn load(path: &Path) -> Result<Settings> {
 /// As [`load`], of the text that a file holds.
 fn parse(text: &str, path: &Path) -> Result<Settings> {
     refuse_unknown(text, path, &[])?;
+    refuse_empty(text, path)?;
     let found: Settings = toml::from_str(text)
         .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
     if found.steps.is_some() && found.epochs.is_some() {
@@ -139,6 +140,36 @@ pub fn refuse_unknown(text: &str, path: &Path, others: &[&str]) -> Result<()> {
     let meant = nearest(key, Settings::NAMES.iter().chain(others).copied());
     let meant = did_you_mean(meant.map(|known| format!("`{known}`")));
     Err(Error::file(path, format!("line {line}: `{key}` is no setting{meant}")))
+}
+
+/// Refuses a setting that is an empty path, by its key.
+///
+/// # Errors
+///
+/// [`Error::File`].
+pub fn refuse_empty(text: &str, path: &Path) -> Result<()> {
+    // What is no TOML is told by whoever reads the settings.
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    for (key, value) in table {
+        let is_empty = |value: &toml::Value| value.as_str() == Some("");
+        if !is_empty(&value) && !value.as_array().is_some_and(|all| all.iter().any(is_empty)) {
+            continue;
+        }
+        let one = toml::Table::from_iter([(key.clone(), value)]);
+        let Ok(mut settings) = toml::Value::Table(one).try_into::<Settings>() else { continue };
+        let empty = Cell::new(false);
+        change(&mut settings, &|_: &Path| true, &|path: &Path, _| {
+            empty.set(empty.get() || path.as_os_str().is_empty());
+            None
+        });
+        if empty.get() {
+            return Err(Error::file(
+                path,
+                format!("`{key}` is empty, expected a path: leave the key out where there is none"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The text of `run.toml` in `folder`, which exists.

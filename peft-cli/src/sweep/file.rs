@@ -86,6 +86,7 @@ impl SweepFile {
         let fault = |message: String| Error::file(path, message);
         let refuse = |message: String| Err(fault(message));
         refuse_unknown(text, path, &TABLES)?;
+        file::refuse_empty(text, path)?;
         let mut table: Table = match toml::from_str(text) {
             Ok(table) => table,
             Err(error) => return refuse(error.to_string().trim().to_string()),
@@ -93,7 +94,8 @@ impl SweepFile {
         let mut taken = TABLES.map(|name| table.remove(name)).into_iter();
         let mut next = || taken.next().flatten();
         let (runs, grid, search, halving) = (next(), next(), next(), next());
-        let all = settings_of(&table).map_err(fault)?;
+        let all = settings_of(&table)
+            .map_err(|message| fault(list_of_values(&table, text).unwrap_or(message)))?;
         if all.steps.is_some() && all.epochs.is_some() {
             return refuse("holds both `steps` and `epochs`, expected one of them".into());
         }
@@ -171,6 +173,22 @@ fn of_grid(value: Value) -> std::result::Result<Vec<(String, Vec<Value>)>, Strin
     Ok(grid)
 }
 
+/// What is said of a setting of all runs that is a list of values for it.
+fn list_of_values(table: &Table, text: &str) -> Option<String> {
+    let is_wrong = |name: &String, value: &Value| check_value(name, value, "").is_err();
+    let (name, list) = table.iter().find(|(name, value)| {
+        let values = value.as_array().map_or(&[][..], Vec::as_slice);
+        is_wrong(name, value) && !values.is_empty() && !values.iter().any(|one| is_wrong(name, one))
+    })?;
+    let is_key = |line: &str| line.split_once('=').is_some_and(|(key, _)| key.trim() == name);
+    let line = text.lines().position(is_key);
+    let place = line.map_or_else(String::new, |line| format!("line {}: ", line + 1));
+    Some(format!(
+        "{place}`{name}` is a list, which all runs would have: values that are tried one by one stand in a table, `[grid]` or \
+         `[[runs]]`, below which `{name} = {list}` belongs"
+    ))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -195,6 +213,8 @@ mod tests {
             ("lrr = 1", "line 1: `lrr` is no setting; did you mean `lr`?"),
             ("lr = 0.1\n[gird]\nlr = [1]", "line 2: `gird` is no setting; did you mean `grid`?"),
             ("lr = \"x\"", "expected f64"),
+            ("seed = 1\nlr = [0.1, 0.2]", "line 2: `lr` is a list, which all runs would have"),
+            ("valid = \"\"", "`valid` is empty, expected a path"),
             ("[grid]\nsteps = 5", "`steps = 5` in [grid]: expected a list of values, such as [5]"),
             ("[grid]\nlr = []", "`lr` in [grid]: the list is empty"),
             ("[grid]\nlr = [0.1, \"x\"]", "`lr = \"x\"` in [grid]: "),

@@ -154,6 +154,7 @@ fn first_names(names: &[&String]) -> String {
 /// rarely meant.
 fn spellings(labels: &Labels) -> Vec<String> {
     let (mut in_lower_case, mut composed) = (BTreeMap::new(), BTreeMap::new());
+    let mut visible = BTreeMap::new();
     let mut notes = Vec::new();
     for name in labels.names() {
         if let Some(other) = in_lower_case.insert(name.to_lowercase(), name) {
@@ -170,8 +171,33 @@ fn spellings(labels: &Labels) -> Vec<String> {
                 code_points(name)
             ));
         }
+        if let Some(other) = visible.insert(visible_part(name), name) {
+            notes.push(format!(
+                "note: {other} ({}) and {name} ({}) are two classes, which look alike: they differ in blanks and invisible \
+                 characters only; write both alike to have one class",
+                code_points(other),
+                code_points(name)
+            ));
+        }
     }
     notes
+}
+
+/// A name without characters that are not seen, with one space for blanks of any kind and number.
+fn visible_part(name: &str) -> String {
+    /// Of no width: spaces, joiners, marks of direction, soft hyphens.
+    const INVISIBLE: [std::ops::RangeInclusive<char>; 7] = [
+        '\u{ad}'..='\u{ad}',
+        '\u{61c}'..='\u{61c}',
+        '\u{180e}'..='\u{180e}',
+        '\u{200b}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{feff}'..='\u{feff}',
+    ];
+    let is_seen = |c: &char| !INVISIBLE.iter().any(|range| range.contains(c));
+    let seen: String = name.chars().filter(is_seen).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn code_points(name: &str) -> String {
@@ -291,6 +317,13 @@ mod tests {
             of(&["Neg", "neg"]),
             ["note: Neg and neg are two classes, which differ in upper and lower case only"]
         );
+        for other in ["a  b", "a\u{a0}b", "a\u{200b} b", "\u{feff}a b", "a\tb"] {
+            let notes = of(&["a b", "c", other, "ab"]);
+            assert!(
+                notes.len() == 1 && notes[0].contains("differ in blanks and invisible"),
+                "{notes:?}"
+            );
+        }
         assert_eq!(
             of(&["e\u{301}t\u{e9}", "no", "\u{e9}t\u{e9}"]),
             [

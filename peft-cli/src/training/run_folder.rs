@@ -200,6 +200,29 @@ pub fn refuse_existing(out: &Path) -> CliResult {
     }))
 }
 
+/// Refuses the folder of the base model as that of a new run, whose files would lie among the model's.
+///
+/// # Errors
+///
+/// [`Error::Setting`].
+pub fn refuse_model_folder(out: &Path, model: Option<&Path>) -> Result<()> {
+    let is_model = model.is_some_and(|model| match (model.canonicalize(), out.canonicalize()) {
+        (Ok(model), Ok(out)) => model == out,
+        // One of them is not there.
+        _ => false,
+    });
+    match is_model {
+        true => Err(Error::setting(
+            "--out",
+            format!(
+                "found {}, the folder of the base model: give another, so that the run's files do not lie among the model's",
+                out.display()
+            ),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Refuses rows to learn or to score that lie where the run, or a member of an ensemble, writes.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     atomic::{Target, sync, writable_permissions},
-    temporary::{Temporary, folder_of, is_at, only_for},
+    temporary::{Temporary, folder_of, is_at, only_for, set_permissions},
 };
 use crate::error::{Error, Result};
 
@@ -188,7 +188,7 @@ fn make_under_its_name(path: &Path, permissions: Option<Permissions>) -> io::Res
     };
     // Another program may look at it before it is held, and then holds it for a moment.
     let is_lost = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-    let set = permissions.map_or(Ok(()), |permissions| file.set_permissions(permissions));
+    let set = permissions.map_or(Ok(()), |permissions| set_permissions(&file, permissions));
     if (is_lost || set.is_err()) && is_at(&file, path) {
         fs::remove_file(path)?;
     }

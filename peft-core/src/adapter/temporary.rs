@@ -51,6 +51,23 @@ pub(super) struct Temporary {
     renamed: bool,
 }
 
+/// Sets the permissions of a new file, which has none beyond them; some file systems and containers let nobody change them.
+///
+/// # Errors
+///
+/// Those of the system, except that it does not allow or know this.
+pub(super) fn set_permissions(file: &File, permissions: Permissions) -> io::Result<()> {
+    tolerated(file.set_permissions(permissions))
+}
+
+fn tolerated(set: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{PermissionDenied, Unsupported};
+    match set {
+        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => Ok(()),
+        other => other,
+    }
+}
+
 impl Temporary {
     /// A new file in `dir`, readable by those whom `permissions` name, otherwise as usual.
     pub(super) fn file(dir: &Path, permissions: Option<&Permissions>) -> io::Result<(Self, File)> {
@@ -62,7 +79,7 @@ impl Temporary {
         })?;
         let file = temporary.opened()?;
         if let Some(permissions) = permissions {
-            file.set_permissions(permissions.clone())?;
+            set_permissions(&file, permissions.clone())?;
         }
         Ok((temporary, file))
     }
@@ -259,6 +276,15 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn permissions_that_nobody_may_set_are_left() {
+        let of = |kind: io::ErrorKind| tolerated(Err(kind.into()));
+        assert!(
+            of(io::ErrorKind::PermissionDenied).is_ok() && of(io::ErrorKind::Unsupported).is_ok()
+        );
+        assert!(of(io::ErrorKind::StorageFull).is_err() && tolerated(Ok(())).is_ok());
     }
 
     #[test]

@@ -23,7 +23,10 @@ pub(super) use unlabelled::{
     with_way_out,
 };
 
-use super::record::{Record, describe};
+use super::{
+    list_text::list_in_text,
+    record::{Record, describe},
+};
 use crate::{
     data::Labels,
     error::{Error, Result},
@@ -165,6 +168,11 @@ fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
             "; for the only one of each list set `label_field` to {key}.0, for several labels a row set `problem_type` \
              to multi-label"
         ),
+        Value::Object(members) if !key.contains('[') => {
+            let shown =
+                members.keys().next().map_or_else(String::new, |name| format!(", as {key}.{name}"));
+            format!("; for one of the values of an object set `label_field` to its name{shown}")
+        }
         Value::Array(_) => {
             "; for rows with several labels set `problem_type` to multi-label".to_owned()
         }
@@ -181,8 +189,9 @@ pub fn are_class_numbers(records: &[Record], key: &str) -> bool {
         match value {
             Value::Number(_) => true,
             // A table can only have a list as text.
-            Value::String(text) => match serde_json::from_str(text.trim()) {
-                Ok(value @ (Value::Number(_) | Value::Array(_))) => is_number(&value),
+            Value::String(text) => match (list_in_text(text), serde_json::from_str(text.trim())) {
+                (Some(values), _) => values.iter().all(is_number),
+                (None, Ok(value @ Value::Number(_))) => is_number(&value),
                 _ => false,
             },
             Value::Array(values) => values.iter().all(is_number),

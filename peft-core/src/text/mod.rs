@@ -9,6 +9,7 @@
 //! | `fields` | [`FieldNames`]: what the fields of a row are called |
 //! | `detect` | [`find_fields`]: which fields of a file are read |
 //! | `labels` | [`collect_labels`]: the classes of a file |
+//! | `list_text` | [`list_in_text`]: lists that a table holds as text |
 //! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
 //! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
 //! | `values` | scores, and lists of classes |
@@ -22,6 +23,7 @@ mod detect;
 mod encode;
 mod fields;
 mod labels;
+mod list_text;
 mod ordered;
 mod path;
 mod read;
@@ -39,6 +41,7 @@ pub use fields::{FieldNames, Role};
 pub use labels::{
     LabelRenames, Renamed, are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered,
 };
+pub use list_text::list_in_text;
 pub use ordered::Ordered;
 pub use read::{
     Content, FoundFiles, ReadOptions, Records, content, find_files, read_records, text_lines,

@@ -4,7 +4,7 @@ use std::{borrow::Cow, path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{ordered::Ordered, path};
+use super::{list_text::list_in_text, ordered::Ordered, path};
 use crate::error::{Error, Result};
 
 /// One line of a data file: named fields, and where they came from.
@@ -219,13 +219,15 @@ impl Record {
             return Ok(Cow::Borrowed(values));
         }
         let text = value.as_str().map(str::trim_start);
-        if let Some(Ok(Value::Array(values))) = text.map(serde_json::from_str) {
+        if let Some(values) = text.and_then(list_in_text) {
             return Ok(Cow::Owned(values));
         }
         Err(match text {
             Some(text) if text.starts_with('[') => {
-                let expected =
-                    format!("{expected}; a table has it as JSON ([\"a\", \"b\"], [1, 2])");
+                let expected = format!(
+                    "{expected}; a table has it as JSON ([\"a\", \"b\"], [1, 2]) or as Python writes it (`.tolist()` of \
+                     an array of NumPy)"
+                );
                 self.unexpected(key, value, &expected)
             }
             _ => self.unexpected(key, value, expected),
@@ -310,17 +312,19 @@ pub(crate) mod tests {
     fn a_table_has_arrays_as_text() {
         let record = record(
             1,
-            serde_json::json!({"w": "[\"b\", \"c\"]", "i": " [1, 2]", "p": "['b', 'c']"}),
+            serde_json::json!({"w": "[\"b\", \"c\"]", "i": " [1, 2]", "p": "['b', 'c']", "n": "['b' 'c']"}),
         );
         assert_eq!(record.strings("w").unwrap(), ["b", "c"]);
+        assert_eq!(record.strings("p").unwrap(), ["b", "c"]);
         assert_eq!(
             (record.ids("i").unwrap(), record.label_ids("i").unwrap()),
             (vec![1, 2], vec![1, 2])
         );
-        let python = message(record.strings("p"));
+        let numpy = message(record.strings("n"));
         assert!(
-            python.contains("an array of strings; a table has it as JSON ([\"a\", \"b\"]"),
-            "{python}"
+            numpy.contains("an array of strings; a table has it as JSON ([\"a\", \"b\"]")
+                && numpy.contains("as Python writes it"),
+            "{numpy}"
         );
         assert!(message(record.strings("i")).contains("`i[0]`: found the number 1"));
     }

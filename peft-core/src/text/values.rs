@@ -10,6 +10,7 @@ use super::{
         class_index, is_unlabelled, label_index, label_text, no_labels, record_label,
         refuse_fraction, refuse_unlabelled_element, unless_none_has_one, with_comma, with_way_out,
     },
+    list_text::list_in_text,
     record::Record,
 };
 use crate::{
@@ -227,7 +228,7 @@ pub(super) fn is_ambiguous(record: &Record, key: &str) -> bool {
     let Some(value) = record.value(key) else { return false };
     let parsed = value.as_str().and_then(|text| match listed(text) {
         Some(items) => Some(Value::Array(items)),
-        None => serde_json::from_str(text).ok(),
+        None => list_in_text(text).map(Value::Array),
     });
     let items = parsed.as_ref().unwrap_or(value).as_array().map_or(&[][..], Vec::as_slice);
     // Only a text of numbers and commas has them as strings here that are not names.
@@ -343,6 +344,7 @@ mod tests {
         assert_eq!(found(json!([1.0, 0.0, 1.0])), Ok(vec![1.0, 0.0, 1.0]));
         assert_eq!(found(json!([0.0, 0.25, 1.0])), Ok(vec![0.0, 0.25, 1.0]));
         assert_eq!(found(json!("[\"b\"]")), Ok(vec![0.0, 1.0, 0.0]));
+        assert_eq!(found(json!("['b', 'c']")), Ok(vec![0.0, 1.0, 1.0]));
         assert_eq!(found(json!([])), Ok(vec![0.0; 3]));
         // One of fastText's labels, and GoEmotions' lists.
         assert_eq!(found(json!("a")), Ok(vec![1.0, 0.0, 0.0]));

@@ -15,15 +15,31 @@ pub struct BaseSum(Arc<Mutex<State>>);
 #[derive(Debug)]
 enum State {
     Running(JoinHandle<Result<Option<String>>>),
+    /// Nobody has asked for it yet.
+    Made(Result<Option<String>>),
     Known(Option<String>),
     /// The message of an error that was returned already.
     Failed(String),
 }
 
 impl BaseSum {
-    /// Starts a thread that computes it.
+    /// Starts a thread that computes it; computes it at once where no thread can be started.
     pub fn start(sum: impl FnOnce() -> Result<Option<String>> + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(State::Running(thread::spawn(sum)))))
+        // What a thread was to do is lost where it cannot be started.
+        let sum = Arc::new(Mutex::new(Some(sum)));
+        let work = Arc::clone(&sum);
+        let take = move || {
+            let sum = sum.lock().unwrap_or_else(PoisonError::into_inner).take();
+            sum.map_or(Ok(None), |sum| sum())
+        };
+        let state = match thread::Builder::new().spawn(take) {
+            Ok(thread) => State::Running(thread),
+            Err(_) => {
+                let sum = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+                State::Made(sum.map_or(Ok(None), |sum| sum()))
+            }
+        };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Waits for it.
@@ -39,9 +55,9 @@ impl BaseSum {
             State::Failed(message) => {
                 (State::Failed(message.clone()), Err(Error::Mismatch(message)))
             }
+            State::Made(found) => after_first(found),
             State::Running(thread) => match thread.join() {
-                Ok(Ok(sum)) => (State::Known(sum.clone()), Ok(sum)),
-                Ok(Err(error)) => (State::Failed(error.to_string()), Err(error)),
+                Ok(found) => after_first(found),
                 Err(_) => {
                     let message = "the weights of the base model could not be summed".to_owned();
                     (State::Failed(message.clone()), Err(Error::Mismatch(message)))
@@ -50,6 +66,14 @@ impl BaseSum {
         };
         *state = after;
         found
+    }
+}
+
+/// What is known once the first one asks, and what that one is told.
+fn after_first(found: Result<Option<String>>) -> (State, Result<Option<String>>) {
+    match found {
+        Ok(sum) => (State::Known(sum.clone()), Ok(sum)),
+        Err(error) => (State::Failed(error.to_string()), Err(error)),
     }
 }
 

@@ -63,10 +63,34 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
-        name: "lists as Python prints them",
+        name: "a text that is a number",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"text\": 123, \"label\": 1}\n{\"text\": \"blue\", \"label\": 0}\n");
+            train("--task seq-cls --train rows.jsonl")
+        },
+        says: &[
+            "line 1: field `text`: found the number 123, expected a string; set --source-template to \"{text}\"",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a text that is null",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"text\": null, \"label\": 1}\n{\"text\": \"blue\", \"label\": 0}\n");
+            train("--task seq-cls --train rows.jsonl")
+        },
+        says: &[
+            "line 1: field `text` is null (NaN counts as null), expected a string; remove the rows",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "lists as NumPy prints them",
         build: |dir| {
             model(dir, "bert-tok");
-            fs::write(dir.join("rows.csv"), "tokens,tags\n\"['the', 'sea']\",\"['O', 'O']\"\n")
+            fs::write(dir.join("rows.csv"), "tokens,tags\n\"['the' 'sea']\",\"['O' 'O']\"\n")
                 .unwrap();
             train("--task token-cls --train rows.csv")
         },

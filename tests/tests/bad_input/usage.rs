@@ -37,6 +37,24 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a negative number",
+        build: |_| words("train --seed -1"),
+        says: &["error: --seed: found `-1`, expected a whole number from 0"],
+        ..USAGE
+    },
+    Case {
+        name: "the run in the folder of the model",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"text\": \"the sea\", \"label\": 1}\n");
+            words(
+                "train --model model --method prompt --task seq-cls --train rows.jsonl --steps 1 --out model",
+            )
+        },
+        says: &["error: --out: found model, the folder of the base model: give another"],
+        ..USAGE
+    },
+    Case {
         name: "no number of rows",
         build: |_| words("predict --model model --input rows.jsonl --batch-size some"),
         says: &["error: --batch-size: found `some`, expected a whole number"],

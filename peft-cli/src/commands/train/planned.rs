@@ -155,6 +155,9 @@ pub(super) fn plan(
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;
     }
+    if !args.resume {
+        run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
+    }
     let resolved = Resolved::of(settings.clone())?;
     run_folder::check_inputs(&out, &resolved.run)?;
     if let Some(path) = &resolved.run.metrics_file {

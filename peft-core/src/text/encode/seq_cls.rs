@@ -2,7 +2,10 @@
 
 use tokenizers::EncodeInput;
 
-use super::{Cut, Encoder, EncoderConfig};
+use super::{
+    Cut, Encoder, EncoderConfig,
+    texts::{refuse_null, refuse_number},
+};
 use crate::{
     contract::problem_type::ProblemType,
     data::example::Target,
@@ -72,6 +75,8 @@ fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<EncodeInput<'r>> {
             None => text.into(),
         });
     }
+    refuse_number(encoder, Role::Text, record)?;
+    refuse_null(record, fields.name(Role::Text))?;
     let text = record.text(fields.name(Role::Text))?;
     Ok(match record.optional_text(fields.name(Role::TextPair))? {
         Some(pair) => (text, pair).into(),

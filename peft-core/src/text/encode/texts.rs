@@ -64,7 +64,19 @@ pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str>
 fn one_text<'r>(encoder: &Encoder, role: Role, record: &'r Record) -> Result<&'r str> {
     let key = encoder.config.fields.name(role);
     refuse_messages(encoder, key, record)?;
+    refuse_null(record, key)?;
     record.text(key)
+}
+
+/// Refuses a text that is `null`, with the way out.
+pub(super) fn refuse_null(record: &Record, key: &str) -> Result<()> {
+    let is_null = record.value(key).is_some_and(Value::is_null) && !record.is_repeated(key);
+    match is_null {
+        true => Err(record.error(format!(
+            "field `{key}` is null (NaN counts as null), expected a string; remove the rows without a text"
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn refuse_messages(encoder: &Encoder, key: &str, record: &Record) -> Result<()> {
@@ -131,7 +143,7 @@ fn filled<'r>(
 }
 
 /// Refuses a number or a boolean, which a template writes as a text.
-fn refuse_number(encoder: &Encoder, role: Role, record: &Record) -> Result<()> {
+pub(super) fn refuse_number(encoder: &Encoder, role: Role, record: &Record) -> Result<()> {
     let key = encoder.config.fields.name(role);
     let setting = match role {
         Role::Target => "target_template",

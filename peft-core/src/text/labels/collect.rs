@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     text::{
         fields::{FieldNames, Role},
+        list_text::{is_numpy_list, list_in_text},
         record::Record,
     },
 };
@@ -146,12 +147,10 @@ impl<'k> Collected<'k> {
 
 /// Refuses a list of labels in a table, where it is text.
 fn refuse_list(record: &Record, key: &str) -> Result<()> {
-    let text = record
-        .optional(key)
-        .and_then(Value::as_str)
-        .filter(|text| text.trim_start().starts_with('['));
-    match text.map(serde_json::from_str::<Value>) {
-        Some(Ok(list @ Value::Array(_))) => Err(not_a_label(record, key, &list)),
+    let text = record.optional(key).and_then(Value::as_str);
+    match text.map(|text| (list_in_text(text), is_numpy_list(text))) {
+        Some((Some(list), _)) => Err(not_a_label(record, key, &list.into())),
+        Some((None, true)) => Err(not_a_label(record, key, &Value::Array(Vec::new()))),
         _ => Ok(()),
     }
 }
@@ -275,13 +274,21 @@ mod tests {
         assert!(line_2(json!({"x": 1})).contains("line 2: field `label` is missing"));
         assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
         assert!(line_2(json!({"label": ""})).contains("found an empty string"));
-        for list in [json!(["a"]), json!("[\"a\"]"), json!("[1, 2]")] {
+        for list in [
+            json!(["a"]),
+            json!("[\"a\"]"),
+            json!("[1, 2]"),
+            json!("['x', 'y']"),
+            json!("['x' 'y']"),
+        ] {
             let error = line_2(json!({ "label": list }));
             assert!(
                 error.contains("found an array") && error.contains("to multi-label"),
                 "{error}"
             );
         }
+        let object = line_2(json!({"label": {"name": "x"}}));
+        assert!(object.contains("set `label_field` to its name, as label.name"), "{object}");
         let text = rows(&[json!({"label": "[sic]"})]);
         assert_eq!(collect(&text, Task::SeqCls).unwrap().names(), ["[sic]"]);
         assert!(line_2(json!({"label": -1})).contains("found `-1`, which stands for no label"));

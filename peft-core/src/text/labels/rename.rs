@@ -9,7 +9,10 @@ use crate::{
     contract::problem_type::ProblemType,
     data::Labels,
     error::{Error, Result},
-    text::record::{Aside, Record},
+    text::{
+        list_text::list_in_text,
+        record::{Aside, Record},
+    },
 };
 
 /// What the labels of rows are called here, by their own names. A label without a counterpart has none, and its rows are
@@ -186,8 +189,8 @@ impl LabelRenames {
             Value::Array(list) => self.of_list(list, row, how, used),
             // A table has a list as text.
             Value::String(text) if text.trim_start().starts_with('[') => {
-                match (self.of_label(value, row, how.0, used), serde_json::from_str(text)) {
-                    (Found::Own, Ok(Value::Array(list))) => self.of_list(&list, row, how, used),
+                match (self.of_label(value, row, how.0, used), list_in_text(text)) {
+                    (Found::Own, Some(list)) => self.of_list(&list, row, how, used),
                     (found, _) => found,
                 }
             }

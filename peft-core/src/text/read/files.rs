@@ -1,7 +1,7 @@
 //! Which files are meant: a file, a folder of them, or a pattern.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -42,6 +42,8 @@ pub struct FoundFiles {
 /// named twice.
 pub fn find_files(names: &[PathBuf]) -> Result<FoundFiles> {
     let mut found = FoundFiles::default();
+    // As the system names them: without links and detours.
+    let mut known: HashMap<PathBuf, PathBuf> = HashMap::new();
     for name in names {
         let files = if name.is_dir() {
             of_folder(name, &mut found.notes)?
@@ -51,10 +53,20 @@ pub fn find_files(names: &[PathBuf]) -> Result<FoundFiles> {
         } else {
             of_pattern(name)?
         };
-        if let Some(twice) = files.iter().find(|file| found.files.contains(file)) {
-            return Err(Error::file(twice, "is named twice; its rows would be read twice"));
+        for file in files {
+            // A pipe has no other name, nor has a file that is missing.
+            let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+            if let Some(other) = known.insert(real, file.clone()) {
+                let message = match other == file {
+                    true => "is named twice; its rows would be read twice".to_owned(),
+                    false => {
+                        format!("is the file {}; its rows would be read twice", other.display())
+                    }
+                };
+                return Err(Error::file(&file, message));
+            }
+            found.files.push(file);
         }
-        found.files.extend(files);
     }
     Ok(found)
 }
@@ -404,5 +416,15 @@ mod tests {
         );
         let twice = find_files(&[dir.path().join("a.csv"), dir.path().into()]).unwrap_err();
         assert!(twice.to_string().ends_with("is named twice; its rows would be read twice"));
+        let detour = dir.path().join("./../").join(dir.path().file_name().unwrap()).join("a.csv");
+        let twice = find_files(&[dir.path().join("a.csv"), detour]).unwrap_err().to_string();
+        let expected = format!("is the file {}; its rows", dir.path().join("a.csv").display());
+        assert!(twice.contains(&expected), "{twice}");
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("a.csv", dir.path().join("b.csv")).unwrap();
+            let twice = find_files(&[dir.path().join("b.csv"), dir.path().join("a.csv")]);
+            assert!(twice.unwrap_err().to_string().contains("b.csv; its rows would be read twice"));
+        }
     }
 }

@@ -174,7 +174,14 @@ impl JsonRecords {
                 Ok(record)
             }
             Ok(other) => {
-                let message = format!("found {}, expected a JSON object", describe(&other));
+                let way_out = match other {
+                    Value::Array(_) => {
+                        "; pandas writes one for each row with `to_json(path, orient=\"records\", lines=True)`"
+                    }
+                    _ => "",
+                };
+                let message =
+                    format!("found {}, expected a JSON object{way_out}", describe(&other));
                 Err(Error::data(path, line, message))
             }
             Err(error) => Err(malformed(path, line, text, &error)),
@@ -239,7 +246,8 @@ mod tests {
     fn all_but_objects_are_refused() {
         assert_eq!(
             failure("a.jsonl", "{}\n\n[1, 2]\n"),
-            ", line 3: found an array of 2 values, expected a JSON object"
+            ", line 3: found an array of 2 values, expected a JSON object; pandas writes one for each row with \
+             `to_json(path, orient=\"records\", lines=True)`"
         );
         assert!(failure("a.jsonl", "{}\n3\n").contains(", line 2: found the number 3"));
         assert!(failure("a.jsonl", "{}\nx y\n").contains(", line 2: found `x y`, expected a JSON"));

@@ -123,16 +123,44 @@ fn length(bytes: &[u8], first: u8) -> usize {
 }
 
 /// Parses a JSON value as Python's `json` writes it: `NaN`, `Infinity` and numbers beyond f64 are read as
-/// `null`, half a surrogate pair as U+FFFD.
+/// `null`, half a surrogate pair as U+FFFD, and integers beyond 64 bits, which may be names, as strings of their digits.
 ///
 /// # Errors
 /// serde_json's, of the text with these replaced.
 pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
     // Nearly all texts need no repair, and it costs a second look at each byte.
-    serde_json::from_str(text).or_else(|error| match repaired(text) {
-        Cow::Borrowed(_) => Err(error),
+    let found = serde_json::from_str(text);
+    if found.as_ref().is_ok_and(|value| !has_large_number(value)) {
+        return found;
+    }
+    match repaired(text) {
+        Cow::Borrowed(_) => found,
         Cow::Owned(text) => serde_json::from_str(&text),
-    })
+    }
+}
+
+/// Whether a value has a number that 64 bits cannot hold as an integer.
+fn has_large_number(value: &Value) -> bool {
+    /// 2^63.
+    const LARGE: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Number(number) => {
+            number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= LARGE)
+        }
+        Value::Array(values) => values.iter().any(has_large_number),
+        Value::Object(members) => members.values().any(has_large_number),
+        _ => false,
+    }
+}
+
+/// Whether a number is an integer that 64 bits cannot hold.
+fn is_large_integer(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !digits.is_empty()
+        && !digits.starts_with('0')
+        && number.parse::<i64>().is_err()
+        && number.parse::<u64>().is_err()
 }
 
 /// `text` with what [`parse`] replaces replaced; of equal lines.
@@ -152,13 +180,17 @@ pub(super) fn repaired(text: &str) -> Cow<'_, str> {
                 let beyond = word.parse::<f64>().is_ok_and(f64::is_infinite)
                     && word.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
                 let name = matches!(word, "NaN" | "Infinity" | "-Infinity" | "-NaN");
-                (length, (name || beyond).then_some("null"))
+                let replacement = match is_large_integer(word) {
+                    true => Some(format!("\"{word}\"")),
+                    false => (name || beyond).then(|| "null".to_owned()),
+                };
+                (length, replacement)
             }
             _ => (1, None),
         };
         if let Some(replacement) = replacement {
             made.push_str(&text[copied..at]);
-            made.push_str(replacement);
+            made.push_str(&replacement);
             copied = at + length;
         }
         at += length.max(1);
@@ -251,8 +283,14 @@ mod tests {
         assert_eq!(
             parse(text).unwrap(),
             json!({"a": null, "b": [null, null], "c": "NaN \u{fffd}", "d": "😀", "e": "\\ud83d",
-                "f": "\u{fffd}\u{fffd}", "g": 123456789012345678901234567890f64, "h": null, "i": 1})
+                "f": "\u{fffd}\u{fffd}", "g": "123456789012345678901234567890", "h": null, "i": 1})
         );
+        let text = r#"{"a": [12345678901234567890123, {"b": -9223372036854775809}], "c": 18446744073709551615}"#;
+        let digits =
+            json!({"a": ["12345678901234567890123", {"b": "-9223372036854775809"}], "c": u64::MAX});
+        assert_eq!(parse(text).unwrap(), digits);
+        let numbers = "[1e30, -9223372036854775808, 18446744073709551616.5]";
+        assert_eq!(parse(numbers).unwrap(), serde_json::from_str::<Value>(numbers).unwrap());
         assert_eq!(repaired("{\"a\": [1, \"\\n\", -2.5e-3]}"), "{\"a\": [1, \"\\n\", -2.5e-3]}");
         for broken in ["{\"a\": nan}", "{\"a\": NaNs}", "{\"a\": \"\\ud83\"}", "{\"a\": \"\\ud83d"]
         {
