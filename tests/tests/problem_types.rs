@@ -281,4 +281,18 @@ fn several_classes_are_learnt_and_predicted() {
         assert_eq!(line["labels"], json!(above), "{line}");
         assert_eq!(line["probability"].as_array().unwrap().len(), above.len());
     }
+    // `score` says of lines and of a table what `eval` says.
+    let metrics = ["--metric", "f1_micro,f1_macro", "--json", "--predictions"];
+    for output in ["predicted.jsonl", "predicted.csv"] {
+        use_adapter(dir, &["predict", "--output", output, "--input"], &rows);
+        for references in [None, Some(&rows)] {
+            let mut command = peft(dir);
+            command.arg("score").args(metrics).arg(output);
+            command.args(references.iter().flat_map(|rows| ["--references", rows.as_str()]));
+            let found: Value = serde_json::from_slice(&succeed(&mut command).stdout).unwrap();
+            for name in ["f1_micro", "f1_macro"] {
+                assert_eq!(found[name], scores[name], "{output}, {references:?}: {name}");
+            }
+        }
+    }
 }

@@ -16,13 +16,13 @@ use std::{
 use peft_core::{
     Error, Result,
     metrics::{RowScore, answer_f1, entities},
-    text::{Record, label_text},
+    text::{Record, is_boolean, label_text},
 };
 use serde_json::Value;
 
 use crate::{
     data_files::DataFiles,
-    scoring::{check_known, check_whole, listed_classes},
+    scoring::{check_known, check_whole, id_text, list_of, listed_classes},
     training::file_names::PREDICTIONS,
 };
 
@@ -74,7 +74,7 @@ impl RowScores {
                 return Err(record.error("has a score that is no number"));
             }
             found.rows.push(score);
-            found.keys.push((record.line, key(record)));
+            found.keys.push((record.line, key(record)?));
         }
         kind.check_known(&records)?;
         found.what = kind.name();
@@ -186,7 +186,8 @@ impl Kind {
         let of = |name: &str| -> BTreeSet<String> {
             rows.iter().filter_map(|row| row.optional(name)).flat_map(texts).collect()
         };
-        check_known(&of(found), &listed_classes(rows), &of(wanted))
+        let listed = listed_classes(rows).into_iter().map(spelled).collect();
+        check_known(&of(found), &listed, &of(wanted))
     }
 
     fn score(&self, row: &Record) -> Result<RowScore> {
@@ -265,16 +266,22 @@ fn tags(row: &Record, wanted: &str) -> Result<(Vec<String>, Vec<String>)> {
     }
 }
 
+/// A label with one spelling for each boolean.
+fn spelled(label: String) -> String {
+    if is_boolean(&label) { label.to_lowercase() } else { label }
+}
+
 /// Labels as texts, in any order.
 fn texts(value: &Value) -> Vec<String> {
     // Numbers by their value, as labels are read.
     let one = |value: &Value| {
         let own = || value.as_str().map_or_else(|| value.to_string(), str::to_string);
-        label_text(value).unwrap_or_else(own)
+        spelled(label_text(value).unwrap_or_else(own))
     };
-    let mut found: Vec<String> = match value {
-        Value::Array(values) => values.iter().map(one).collect(),
-        value => vec![one(value)],
+    // A table has lists as texts.
+    let mut found: Vec<String> = match list_of(value) {
+        Some(values) => values.iter().map(one).collect(),
+        None => vec![one(value)],
     };
     found.sort_unstable();
     found
@@ -291,10 +298,10 @@ fn answers(value: &Value) -> Vec<String> {
     list.into_iter().flatten().filter_map(text).collect()
 }
 
-fn key(row: &Record) -> String {
-    // A table has numbers as texts.
-    let of = |name: &str| row.optional(name).map(|value| texts(value).concat());
-    of("id").or_else(|| of("input")).unwrap_or_default()
+/// What tells a row from others.
+fn key(row: &Record) -> Result<String> {
+    let input = || row.optional("input").map(|value| texts(value).concat());
+    Ok(id_text(row)?.or_else(input).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -339,6 +346,16 @@ mod tests {
             (
                 r#"{"labels": ["a", "b"], "input": {"labels": ["b", "a"]}}"#,
                 of("accuracy", &[(1.0, 1.0)]),
+            ),
+            (
+                r#"{"labels": "[\"a\",\"b\"]", "reference": ["b", "a"]}
+                {"labels": "[]", "reference": ["a"]}"#,
+                of("accuracy", &[(1.0, 1.0), (0.0, 1.0)]),
+            ),
+            (
+                r#"{"label": "True", "input": {"label": true}}
+                {"label": "True", "input": {"label": false}}"#,
+                of("accuracy", &[(1.0, 1.0), (0.0, 1.0)]),
             ),
             (
                 r#"{"output": "x", "exact_match": true}

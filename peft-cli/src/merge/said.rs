@@ -58,6 +58,7 @@ impl Said {
                 (Metric::F1Micro, "f1_micro"),
                 (Metric::Matthews, "matthews"),
             ],
+            Classes => &[(Metric::F1Micro, "f1_micro"), (Metric::F1Macro, "f1_macro")],
             Number => &[
                 (Metric::Pearson, "pearson"),
                 (Metric::Spearman, "spearman"),
@@ -67,8 +68,8 @@ impl Said {
             Answer if fields.contains_key("null_score_diff") => &[(Metric::SquadV2, "squad_v2")],
             Answer if fields.contains_key("answer") => &[(Metric::Squad, "squad")],
             Text if fields.contains_key("output") => &[(Metric::ExactMatch, "exact_match")],
-            // No metric reads several classes a row, or token ids.
-            Classes | Answer | Text => &[],
+            // No metric reads token ids.
+            Answer | Text => &[],
         };
         names.iter().map(|(metric, name)| Asked { metric: *metric, name: (*name).into() }).collect()
     }
@@ -113,5 +114,8 @@ mod tests {
         assert_eq!(names(json!({"answer": "x"})), ["squad"]);
         assert_eq!(names(json!({"answer": "x", "null_score_diff": 0.5})), ["squad_v2"]);
         assert!(names(json!({"start_position": 1})).is_empty());
+        let several: Vec<String> =
+            Classes.metrics(&fields(json!({}))).into_iter().map(|asked| asked.name).collect();
+        assert_eq!(several, ["f1_micro", "f1_macro"]);
     }
 }

@@ -6,6 +6,17 @@ use serde_json::{Map, Value};
 /// What the id of a row is called, in any case; the first that a row has.
 const IDS: [&str; 3] = ["id", "guid", "idx"];
 
+/// The id of a row as it is written, and the field that has it.
+pub fn id_of(record: &Record) -> Option<(&str, &Value)> {
+    let id = |name: &&str| {
+        let mut fields = record.fields.iter();
+        let exact = record.fields.get_key_value(*name);
+        exact.or_else(|| fields.find(|(key, _)| key.eq_ignore_ascii_case(name)))
+    };
+    let found = IDS.iter().filter_map(id).find(|(_, id)| !id.is_null());
+    found.map(|(name, id)| (name.as_str(), id))
+}
+
 /// Under what the fields of a row of input stand in its row of output, where they cannot collide with others.
 pub const INPUT: &str = "input";
 
@@ -19,13 +30,7 @@ pub struct Given {
 impl Given {
     /// Adds the id of a row, if it has one, and its fields as they were given.
     pub fn add(self, record: &Record, to: &mut Map<String, Value>) {
-        let id = |name: &&str| {
-            let exact = record.fields.get(*name);
-            let mut fields = record.fields.iter();
-            exact
-                .or_else(|| fields.find_map(|(key, v)| key.eq_ignore_ascii_case(name).then_some(v)))
-        };
-        if let Some(id) = IDS.iter().filter_map(id).find(|id| !id.is_null()) {
+        if let Some((_, id)) = id_of(record) {
             to.insert("id".into(), id.clone());
         }
         if self.fields {

@@ -24,7 +24,7 @@ pub use answers::answers;
 pub use asked::{Asked, named};
 pub use classes::{Shown, name};
 pub use format::{Format, line};
-pub use given::{Given, INPUT};
+pub use given::{Given, INPUT, id_of};
 pub use references::{REFERENCE, References};
 pub use tags::{Words, tags};
 pub use words::{Worded, words};

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{
     Kind,
-    classes::order_by_id,
     counts::{self, Count},
     fields::{self, FieldArgs},
+    ids,
     source::{Source, blocks},
 };
 use crate::output::note;
@@ -52,14 +52,14 @@ pub fn read(
         }
         Source::Lines(_, lines) => groups(predictions, references, lines)?,
     };
-    if let (Some(rows), Some(by_id)) = (references.rows(), by_id(predictions, references)) {
+    if let (Some(rows), Some(by_id)) = (references.rows(), by_id(predictions, references)?) {
         return joined(predictions, rows, answers, by_id);
     }
     let count = answers.len();
     if !Count::of(predictions).may_be(count) {
         return Err(counts::differ(predictions, references, &count.to_string(), "questions"));
     }
-    let order = order_by_id(predictions, references)?;
+    let order = ids::order(predictions, references, args)?;
     let ordered = |at: usize| answers[order.as_ref().map_or(at, |order| order[at])].clone();
     match predictions {
         Source::Lines(_, lines) => Ok(lines
@@ -117,16 +117,20 @@ fn groups(predictions: &Source, references: &Source, lines: &[String]) -> Result
 }
 
 /// The answers by id, if the predictions are one object of them.
-fn by_id<'s>(predictions: &'s Source, references: &Source) -> Option<HashMap<&'s str, &'s str>> {
-    let [row] = predictions.rows()? else { return None };
+fn by_id<'s>(
+    predictions: &'s Source,
+    references: &Source,
+) -> Result<Option<HashMap<&'s str, &'s str>>> {
+    let Some([row]) = predictions.rows() else { return Ok(None) };
     let texts: Option<HashMap<&str, &str>> =
         row.fields.iter().map(|(id, text)| Some((id.as_str(), text.as_str()?))).collect();
-    let known = |id: &str| {
-        references
-            .rows()
-            .is_some_and(|rows| rows.iter().any(|row| fields::id(row).as_deref() == Some(id)))
-    };
-    texts.filter(|texts| texts.keys().any(|id| known(id)))
+    let Some(texts) = texts else { return Ok(None) };
+    for row in references.rows().unwrap_or_default() {
+        if ids::id_text(row)?.is_some_and(|id| texts.contains_key(id.as_str())) {
+            return Ok(Some(texts));
+        }
+    }
+    Ok(None)
 }
 
 /// Each question with its answer by id. One that is not answered counts as answered with nothing.
@@ -139,7 +143,7 @@ fn joined(
     let mut missing = 0;
     let mut questions = Vec::with_capacity(rows.len());
     for (row, answers) in rows.iter().zip(answers) {
-        let id = fields::id(row)
+        let id = ids::id_text(row)?
             .ok_or_else(|| row.error("has no `id`, by which it would be answered"))?;
         let prediction = by_id.get(id.as_str()).copied().unwrap_or_else(|| {
             missing += 1;

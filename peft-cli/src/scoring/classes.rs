@@ -1,21 +1,22 @@
 //! Classes, a row each: predictions, references, and the groups of rows that belong together.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
 use peft_core::{
     Error, Result,
-    text::{Record, label_text, text_lines},
+    text::{is_same_class, text_lines},
 };
 
 use super::{
-    Kind, counts,
+    Kind,
+    column::{Column, Places},
+    counts,
     fields::{self, FieldArgs},
-    known,
+    ids, known,
+    sets::Sets,
     source::{Source, is_blank},
+    spelling::spellings,
 };
 use crate::output::note;
 
@@ -48,20 +49,16 @@ pub struct Pairs {
     listed: BTreeSet<String>,
 }
 
-/// Where values stand.
+/// The classes of rows.
 #[derive(Clone, Debug)]
-pub struct Places {
-    path: PathBuf,
-    lines: Vec<usize>,
+pub enum Classes {
+    /// One a row, or a number.
+    One(Pairs),
+    /// Several a row.
+    Several(Sets),
 }
 
-impl Places {
-    fn error(&self, at: usize, message: String) -> Error {
-        Error::data(&self.path, self.lines.get(at).copied().unwrap_or(1), message)
-    }
-}
-
-/// Reads both sides, a value a row.
+/// Reads both sides, a value a row; of classes, a list of them a row where either side has one.
 ///
 /// # Errors
 ///
@@ -71,85 +68,53 @@ pub fn read(
     references: Option<&Source>,
     kind: Kind,
     args: &FieldArgs,
-) -> Result<Pairs> {
+) -> Result<Classes> {
     let own = references.is_none();
     let references = references.unwrap_or(predictions);
     let count = counts::of_both(predictions, references)?;
-    let (found, found_at) =
-        column(predictions, count, |rows| fields::prediction(rows, kind, args))?;
-    let (wanted, wanted_at) =
-        column(references, count, |rows| fields::reference(rows, kind, args, own))?;
+    let found = Column::of(predictions, kind, count, |rows| fields::prediction(rows, kind, args))?;
+    let wanted =
+        Column::of(references, kind, count, |rows| fields::reference(rows, kind, args, own))?;
+    let listed = predictions.rows().map(known::listed).unwrap_or_default();
+    if kind == Kind::Class && (found.has_lists() || wanted.has_lists()) {
+        let (found, mut wanted) = (found.sets()?, wanted.sets()?);
+        if let Some(order) = ids::order(predictions, references, args)? {
+            wanted = order.iter().map(|at| wanted[*at].clone()).collect();
+        }
+        return Sets::new(found, wanted, listed).map(Classes::Several);
+    }
+    let ((found, found_at), (wanted, wanted_at)) = (found.values()?, wanted.values()?);
     if let Some(at) = wanted.iter().position(String::is_empty) {
         return Err(wanted_at.error(at, "found no value, expected a reference".to_owned()));
     }
-    let listed = predictions.rows().map(known::listed).unwrap_or_default();
-    if kind == Kind::Class {
-        let names = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
-        known::check(&names(&found), &listed, &names(&wanted))?;
-    }
-    let order = order_by_id(predictions, references)?;
+    let order = ids::order(predictions, references, args)?;
     let places = [found_at, wanted_at];
     let mut pairs = Pairs { predictions: found, references: wanted, places, order, listed };
+    if kind == Kind::Class {
+        pairs.respell();
+        let names = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
+        known::check(&names(&pairs.predictions), &pairs.listed, &names(&pairs.references))?;
+    }
     if let Some(order) = &pairs.order {
         let references = order.iter().map(|at| pairs.references[*at].clone()).collect();
         let lines = order.iter().map(|at| pairs.places[1].lines[*at]).collect();
         (pairs.references, pairs.places[1].lines) = (references, lines);
     }
-    Ok(pairs)
-}
-
-/// The values of a file, and where they stand.
-fn column(
-    source: &Source,
-    count: usize,
-    field: impl Fn(&[Record]) -> Result<String>,
-) -> Result<(Vec<String>, Places)> {
-    let path = source.path().to_path_buf();
-    match source {
-        Source::Lines(_, lines) => {
-            let own = |line: &String| {
-                // As the same value is read from a row.
-                label_text(&line.trim().into()).unwrap_or_default()
-            };
-            let values = lines.iter().take(count).map(own).collect();
-            Ok((values, Places { path, lines: (1..=count).collect() }))
-        }
-        Source::Rows(_, rows) => {
-            let field = field(rows)?;
-            let values =
-                rows.iter().map(|row| fields::plain(row, &field)).collect::<Result<_>>()?;
-            Ok((values, Places { path, lines: rows.iter().map(|row| row.line).collect() }))
-        }
-    }
-}
-
-/// Where the reference of each prediction stands, if both have ids and these are in another order.
-///
-/// # Errors
-///
-/// [`Error::Data`] at a prediction whose id no reference has.
-pub fn order_by_id(predictions: &Source, references: &Source) -> Result<Option<Vec<usize>>> {
-    let (Some(found), Some(wanted)) = (predictions.rows(), references.rows()) else {
-        return Ok(None);
-    };
-    let ids = |rows: &[Record]| rows.iter().map(fields::id).collect::<Option<Vec<_>>>();
-    let (Some(found_ids), Some(wanted_ids)) = (ids(found), ids(wanted)) else { return Ok(None) };
-    let are_distinct = |ids: &[String]| ids.iter().collect::<BTreeSet<_>>().len() == ids.len();
-    if found_ids == wanted_ids || !are_distinct(&found_ids) || !are_distinct(&wanted_ids) {
-        return Ok(None);
-    }
-    let places: HashMap<&String, usize> =
-        wanted_ids.iter().enumerate().map(|(at, id)| (id, at)).collect();
-    let place = |(row, id): (&Record, &String)| {
-        places.get(id).copied().ok_or_else(|| {
-            let path = references.path().display();
-            row.error(format!("found the id `{id}`, which no row of {path} has"))
-        })
-    };
-    found.iter().zip(&found_ids).map(place).collect::<Result<Vec<_>>>().map(Some)
+    Ok(Classes::One(pairs))
 }
 
 impl Pairs {
+    /// Spells the classes of both sides alike.
+    fn respell(&mut self) {
+        let names = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
+        let spelled = spellings(&names(&self.predictions), &self.listed, &names(&self.references));
+        let of = |name: &String| spelled.get(name).unwrap_or(name).clone();
+        self.listed = self.listed.iter().map(of).collect();
+        for name in self.predictions.iter_mut().chain(&mut self.references) {
+            *name = of(name);
+        }
+    }
+
     /// The class whose F1 is wanted. Where all rows have one class, it may be another, whose scores are 0, as in
     /// scikit-learn.
     ///
@@ -160,8 +125,14 @@ impl Pairs {
         // An empty prediction is no class.
         let all = self.references.iter().chain(&self.predictions);
         let present: BTreeSet<String> = all.filter(|name| !name.is_empty()).cloned().collect();
-        if let Some(given) = &args.positive {
-            if present.contains(given) || self.listed.contains(given) {
+        let has = |name: &String| present.contains(name) || self.listed.contains(name);
+        let spelled = |given: &String| {
+            let mut known = present.iter().chain(&self.listed);
+            let same = known.find(|name| is_same_class(name, given));
+            same.filter(|_| !has(given)).unwrap_or(given).clone()
+        };
+        if let Some(given) = &args.positive.as_ref().map(spelled) {
+            if has(given) {
                 return Ok(given.clone());
             }
             if present.len() < 2 {
@@ -171,9 +142,10 @@ impl Pairs {
             let message = format!("found `{given}`, expected one of: {}", known::shown(&present));
             return Err(Error::setting("--positive", message));
         }
-        let usual = ["1", "true", "True"].into_iter().find(|name| present.contains(*name));
+        let usual = ["1", "true"];
+        let usual = present.iter().find(|name| usual.iter().any(|one| is_same_class(one, name)));
         match usual {
-            Some(usual) if present.len() <= 2 => Ok(usual.to_owned()),
+            Some(usual) if present.len() <= 2 => Ok(usual.clone()),
             _ => {
                 let several = match present.len() {
                     0..=2 => "",
@@ -254,6 +226,7 @@ impl Pairs {
 mod tests {
     use std::{path::Path, sync::Arc};
 
+    use peft_core::text::Record;
     use serde_json::{Value, json};
 
     use super::*;
@@ -272,7 +245,10 @@ mod tests {
     }
 
     fn pairs(predictions: &Source, references: &Source) -> Pairs {
-        read(predictions, Some(references), Kind::Class, &FieldArgs::default()).unwrap()
+        match read(predictions, Some(references), Kind::Class, &FieldArgs::default()).unwrap() {
+            Classes::One(pairs) => pairs,
+            Classes::Several(sets) => panic!("several classes a row: {sets:?}"),
+        }
     }
 
     #[test]
@@ -288,6 +264,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_exact_class_is_refused_and_null_is_none() {
+        let of = |found: Value, wanted: Value| {
+            let (found, wanted) =
+                (rows(&[json!({"label": found})]), rows(&[json!({"label": wanted})]));
+            match read(&found, Some(&wanted), Kind::Class, &FieldArgs::default()) {
+                Ok(Classes::One(pairs)) => Ok((pairs.predictions, pairs.references)),
+                Ok(Classes::Several(_)) => Err("several".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let one = |text: &str| vec![text.to_owned()];
+        assert_eq!(of(json!(1.0), json!("1")), Ok((one("1"), one("1"))));
+        assert_eq!(of(json!("False"), json!(false)), Ok((one("False"), one("False"))));
+        let both = |other: Value| rows(&[json!({"label": other}), json!({"label": "a"})]);
+        let found = pairs(&both(json!(null)), &both(json!("a")));
+        assert_eq!(found.predictions, ["", "a"]);
+        let said =
+            read(&both(json!("a")), Some(&both(json!(null))), Kind::Class, &FieldArgs::default());
+        assert!(said.unwrap_err().to_string().contains("expected a reference"));
+        for (found, wanted) in [(json!(1e22), json!("1")), (json!("1"), json!(-1e22))] {
+            let said = of(found, wanted).unwrap_err();
+            assert!(
+                said.contains("field `label`: found the number") && said.contains("in quotes"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
     fn the_class_of_an_f1_is_named_where_it_is_in_doubt() {
         let of = |predictions: &[&str], references: &[&str], positive: Option<&str>| {
             let args = ClassArgs { positive: positive.map(str::to_owned), ..ClassArgs::default() };
@@ -297,6 +302,8 @@ mod tests {
         let is = |name: &str| Ok(name.to_owned());
         assert_eq!(of(&["0", "1"], &["1", "1"], None), is("1"));
         assert_eq!(of(&["", "1"], &["1", "0"], None), is("1"));
+        assert_eq!(of(&["True", "False"], &["true", "false"], None), is("True"));
+        assert_eq!(of(&["True", "False"], &["true", "false"], Some("false")), is("False"));
         let said = of(&["0", "1", "1"], &["0", "1", "2"], None).unwrap_err();
         assert!(said.contains("one of: 0, 1, 2; f1_macro"), "{said}");
         assert_eq!(of(&["0", "1", "1"], &["0", "1", "2"], Some("2")), is("2"));

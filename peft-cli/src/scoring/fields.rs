@@ -1,5 +1,7 @@
 //! Which field of a row is read.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use peft_core::{
     Error, Result,
@@ -7,26 +9,29 @@ use peft_core::{
 };
 use serde_json::Value;
 
-use super::Kind;
+use super::{Kind, sets};
 use crate::output::note;
 
 /// Flags that name the fields of rows.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FieldArgs {
     /// The field of the predictions, where they are rows. [default: that of predict, generate or eval: output, label,
-    /// score, tags or answer]
+    /// labels, score, tags or answer]
     #[arg(long, value_name = "NAME")]
     pub prediction_field: Option<String>,
     /// The field of the references, where they are rows. [default: references, target, label, tags or answers, or
     /// another usual name]
     #[arg(long, value_name = "NAME")]
     pub reference_field: Option<String>,
+    /// Compare row by row, in the order of both files, whatever ids the rows have.
+    #[arg(long)]
+    pub by_position: bool,
 }
 
 /// What the fields of predictions are called, the likelier first.
 fn of_predictions(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Class => &["label", "prediction", "output"],
+        Kind::Class => &["label", "labels", "prediction", "output"],
         Kind::Number => &["score", "prediction", "label"],
         Kind::Text => &["output", "prediction", "answer", "generated_text", "label"],
         Kind::Tags => &["tags", "prediction", "predictions"],
@@ -144,6 +149,36 @@ pub fn plain(row: &Record, field: &str) -> Result<String> {
     }
 }
 
+/// The classes of a row that may have several; numbers by the names that the file or its data set gives them.
+///
+/// # Errors
+///
+/// [`Error::Data`] for a missing field, and as [`sets::names_of`].
+pub fn several(row: &Record, field: &str) -> Result<BTreeSet<String>> {
+    let names = sets::names_of(row.get(field)?)
+        .map_err(|found| row.error(format!("field `{field}`: {found}")))?;
+    let known = row.class_names(field).map_or(&[] as &[String], |known| &known.names);
+    let name = |name: String| match name.parse::<usize>() {
+        Ok(number) => known.get(number).cloned().unwrap_or(name),
+        Err(_) => name,
+    };
+    Ok(names.into_iter().map(name).collect())
+}
+
+/// Whether a value is read from JSON with all of its digits; of numbers of more than 64 bits two may look like one.
+pub fn is_exact(value: &Value) -> bool {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    !value.is_f64() || value.as_f64().is_some_and(|number| number.abs() < MOST)
+}
+
+/// What is said of a value that is not exact.
+pub fn inexact(value: &Value) -> String {
+    format!(
+        "found the number {value}, of which not all digits are known, expected what tells it from others: write numbers of \
+         more than 64 bits as texts, in quotes"
+    )
+}
+
 /// The texts of a field: of a list its texts, of objects with a `text` these, as in SQuAD's answers.
 ///
 /// # Errors
@@ -168,10 +203,4 @@ pub fn texts_of(value: &Value) -> Option<Vec<String>> {
         Value::Null => None,
         single => label_text(single).map(|text| vec![text]),
     }
-}
-
-/// The id of a row, if it has one: what `predict` and `generate` take over.
-pub fn id(row: &Record) -> Option<String> {
-    let value = ["id", "guid", "idx"].iter().find_map(|name| row.optional(name))?;
-    label_text(value)
 }

@@ -8,10 +8,14 @@ use peft_core::{
 };
 use serde_json::{Value, json};
 
-/// The classes that rows list with their probabilities, as `predict` writes them: `classes`.
+/// The classes that rows list with their probabilities, as `predict` writes them: `classes`, of which a table has a column
+/// each.
 pub fn listed(rows: &[Record]) -> BTreeSet<String> {
     let of_row = rows.iter().filter_map(|row| row.optional("classes").and_then(Value::as_object));
-    of_row.flat_map(|classes| classes.keys()).filter_map(|name| label_text(&json!(name))).collect()
+    let names = of_row.flat_map(|classes| classes.keys().map(String::as_str));
+    let columns = rows.iter().flat_map(|row| row.fields.keys());
+    let columns = columns.filter_map(|column| column.strip_prefix("classes."));
+    names.chain(columns).filter_map(|name| label_text(&json!(name))).collect()
 }
 
 /// Refuses references none of which is a class of the predictions: where these list their classes, or where one side

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     FieldArgs, Kind, Metric,
     answers::{self, Question},
-    classes::{self, ClassArgs, Pairs},
+    classes::{self, ClassArgs, Classes},
     meteor, report,
     source::{Source, check_whole},
     tags, texts,
@@ -72,7 +72,7 @@ pub struct Files<'a> {
 /// What has been read already.
 #[derive(Debug, Default)]
 struct Read {
-    classes: OnceCell<(Pairs, Source)>,
+    classes: OnceCell<(Classes, Source)>,
     numbers: OnceCell<[Vec<f64>; 2]>,
     texts: OnceCell<Vec<Segment>>,
     entities: OnceCell<EntityScores>,
@@ -163,14 +163,18 @@ impl<'a> Files<'a> {
         Ok((predictions, references))
     }
 
-    fn pairs(&self, kind: Kind) -> Result<(Pairs, Source)> {
+    fn rows_of(&self, kind: Kind) -> Result<(Classes, Source)> {
         let (predictions, references) = self.sources(kind)?;
-        let pairs = classes::read(&predictions, references.as_ref(), kind, self.fields)?;
-        Ok((pairs, references.unwrap_or(predictions)))
+        let classes = classes::read(&predictions, references.as_ref(), kind, self.fields)?;
+        Ok((classes, references.unwrap_or(predictions)))
     }
 
     fn of_classes(&self, metric: Metric) -> Result<Found> {
-        let (pairs, references) = kept(&self.read.classes, || self.pairs(Kind::Class))?;
+        let (classes, references) = kept(&self.read.classes, || self.rows_of(Kind::Class))?;
+        let pairs = match classes {
+            Classes::One(pairs) => pairs,
+            Classes::Several(sets) => return sets.score(metric).map(Found::Number),
+        };
         let (found, wanted) = (&pairs.predictions, &pairs.references);
         let positive = || pairs.positive(self.classes);
         let binary = || metrics::binary_score(found, wanted, &positive()?);
@@ -208,7 +212,10 @@ impl<'a> Files<'a> {
     }
 
     fn numbers(&self) -> Result<&[Vec<f64>; 2]> {
-        kept(&self.read.numbers, || self.pairs(Kind::Number)?.0.numbers())
+        kept(&self.read.numbers, || match self.rows_of(Kind::Number)?.0 {
+            Classes::One(pairs) => pairs.numbers(),
+            Classes::Several(_) => Err(Error::Mismatch("rows have lists of classes".to_owned())),
+        })
     }
 
     fn texts(&self) -> Result<&[Segment]> {

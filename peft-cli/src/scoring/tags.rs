@@ -4,10 +4,9 @@ use peft_core::{Result, text::Record};
 use serde_json::Value;
 
 use super::{
-    Kind,
-    classes::order_by_id,
-    counts,
+    Kind, counts,
     fields::{self, FieldArgs},
+    ids,
     source::Source,
 };
 use crate::output::note;
@@ -33,7 +32,7 @@ pub fn read(
         sentences(predictions, count, |rows| fields::prediction(rows, Kind::Tags, args))?;
     let (mut wanted, _) =
         sentences(references, count, |rows| fields::reference(rows, Kind::Tags, args, own))?;
-    if let Some(order) = order_by_id(predictions, references)? {
+    if let Some(order) = ids::order(predictions, references, args)? {
         wanted = order.into_iter().map(|at| wanted[at].clone()).collect();
     }
     for ((found, wanted), line) in found.iter().zip(&wanted).zip(&places) {

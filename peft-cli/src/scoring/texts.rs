@@ -1,13 +1,13 @@
 //! Texts, each with one or more references.
 
 use peft_core::{Error, Result, metrics::Segment, text::Record};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     Kind,
-    classes::order_by_id,
     counts::{self, Count},
     fields::{self, FieldArgs},
+    ids,
     source::{Source, blocks, is_blank},
 };
 use crate::output::note;
@@ -32,7 +32,7 @@ pub fn read(
         Source::Lines(_, lines) => of_lines(predictions, references, lines)?,
         Source::Rows(_, rows) => {
             let field = fields::reference(rows, Kind::Text, args, own)?;
-            of_rows(predictions, references, rows, &field)?
+            of_rows(predictions, references, rows, &field, args)?
         }
     };
     let texts = texts(predictions, lists.len(), args)?;
@@ -118,6 +118,7 @@ fn of_rows(
     references: &Source,
     rows: &[Record],
     field: &str,
+    args: &FieldArgs,
 ) -> Result<Vec<Vec<String>>> {
     let count = Count::of(predictions);
     let texts = |row: &Record| -> Result<Vec<String>> {
@@ -129,26 +130,33 @@ fn of_rows(
     };
     if count.may_be(rows.len()) {
         let lists: Vec<_> = rows.iter().map(texts).collect::<Result<_>>()?;
-        return Ok(match order_by_id(predictions, references)? {
+        return Ok(match ids::order(predictions, references, args)? {
             Some(order) => order.into_iter().map(|at| lists[at].clone()).collect(),
             None => lists,
         });
     }
     // As `eval` generates them: once for each input.
-    let mut inputs: Vec<(Map<String, Value>, Vec<String>)> = Vec::new();
+    let mut inputs: Vec<(&Record, Vec<String>)> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for row in rows {
         let mut input = row.fields.clone();
         input.remove(field);
-        let key = Value::Object(input.clone()).to_string();
+        let key = Value::Object(input).to_string();
         let at = *places.entry(key).or_insert(inputs.len());
         if at == inputs.len() {
-            inputs.push((input, Vec::new()));
+            inputs.push((row, Vec::new()));
         }
         inputs[at].1.extend(texts(row)?);
     }
     match count.may_be(inputs.len()) {
-        true => Ok(inputs.into_iter().map(|(_, texts)| texts).collect()),
+        true => {
+            let (first, lists): (Vec<&Record>, Vec<Vec<String>>) = inputs.into_iter().unzip();
+            let found = predictions.rows().unwrap_or_default();
+            Ok(match ids::join(found, &first, args)? {
+                Some(order) => order.into_iter().map(|at| lists[at].clone()).collect(),
+                None => lists,
+            })
+        }
         false => {
             let wanted = match inputs.len() == rows.len() {
                 true => format!("{} rows of", rows.len()),

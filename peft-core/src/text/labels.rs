@@ -2,10 +2,12 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `labels/booleans.rs` | booleans, which JSON and tables spell differently |
 //! | `labels/collect.rs` | [`collect_labels`]: the list that the rows of a file make |
 //! | `labels/rename.rs` | [`LabelRenames`]: other names for the classes of rows |
 //! | `labels/unlabelled.rs` | what stands for no label |
 
+mod booleans;
 mod collect;
 mod rename;
 mod unlabelled;
@@ -14,6 +16,7 @@ use std::slice::from_ref;
 
 use serde_json::Value;
 
+pub use booleans::{is_boolean, is_same_class, one_spelling};
 pub use collect::collect_labels;
 pub use rename::{LabelRenames, Renamed};
 pub use unlabelled::is_unlabelled;
@@ -73,8 +76,7 @@ pub(super) fn label_index(
     // Of false and true, which sort so, the numbers are the values.
     let booleans = || labels.names().iter().all(|name| is_boolean(name));
     let index = || number().filter(|_| !labels.is_sorted() || booleans());
-    // JSON's `true` is `True` in a table.
-    let alike = |own: String| own == name || is_boolean(name) && own.eq_ignore_ascii_case(name);
+    let alike = |own: String| is_same_class(&own, name);
     let by_value = || labels.names().iter().position(|name| own(name).is_some_and(alike));
     labels.index(name).or_else(by_value).or_else(index).ok_or_else(|| {
         let or_index = match (labels.is_sorted(), number()) {
@@ -88,10 +90,6 @@ pub(super) fn label_index(
         let listed = listed(labels);
         record.error(format!("found label `{name}`, expected one of: {listed}{or_index}"))
     })
-}
-
-fn is_boolean(name: &str) -> bool {
-    ["true", "false"].iter().any(|value| name.eq_ignore_ascii_case(value))
 }
 
 /// The list for a message: the first labels, and the number of the others.

@@ -39,7 +39,8 @@ pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig, Needs, Supplies};
 pub use fields::{FieldNames, Role};
 pub use labels::{
-    LabelRenames, Renamed, are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered,
+    LabelRenames, Renamed, are_class_numbers, collect_labels, is_boolean, is_same_class,
+    is_unlabelled, label_text, one_spelling, renumbered,
 };
 pub use list_text::list_in_text;
 pub use ordered::Ordered;

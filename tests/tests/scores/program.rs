@@ -105,6 +105,87 @@ fn classes_are_lines_or_rows_in_the_order_of_their_ids() {
 }
 
 #[test]
+fn ids_join_rows_of_every_kind_or_are_refused() {
+    let lines = |rows: &[Value]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
+    for (metric, field) in [
+        ("accuracy", "label"),
+        ("exact_match", "output"),
+        ("entity_f1", "tags"),
+        ("squad", "answer"),
+    ] {
+        let row = |key: &str, id: Value, what: &str| match field {
+            "tags" => json!({key: id, field: [what]}),
+            _ => json!({key: id, field: what}),
+        };
+        let [a, b] = ["B-A", "B-B"];
+        let dir = files(&[
+            ("p", &lines(&[row("id", json!(1), a), row("id", json!(2), b)])),
+            ("upper", &lines(&[row("ID", json!("2"), b), row("ID", json!("1"), a)])),
+            ("twice", &lines(&[row("id", json!(2), b), row("id", json!(2), a)])),
+            ("null", &lines(&[row("id", json!(null), b), row("id", json!(1), a)])),
+        ]);
+        let args = |references| {
+            [
+                "--metric",
+                metric,
+                "--predictions",
+                "p",
+                "--reference-field",
+                field,
+                "--references",
+                references,
+            ]
+        };
+        let found = score(dir.path(), &args("upper"));
+        let right = if metric == "squad" { &found[metric]["f1"] } else { &found[metric] };
+        assert_eq!(right, 1.0, "{metric}: {found}");
+        for (references, says) in [
+            ("twice", "line 2: field `id`: found the id `2`"),
+            ("null", "line 1: field `id`: found no id"),
+        ] {
+            let said = refusal(dir.path(), &args(references), 1);
+            assert!(said.contains(says) && said.contains("--by-position"), "{metric}: {said}");
+            score(dir.path(), &[&args(references)[..], &["--by-position"]].concat());
+        }
+    }
+    let dir = files(&[("p", "{\"id\":1,\"label\":\"a\"}\n"), ("r", "{\"label\":\"a\"}\n")]);
+    let output = succeed(peft(dir.path()).args(["score", "--metric", "accuracy"]).args(FILES));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("note: p has ids, and r has none"), "{said}");
+    let large = "{\"id\":12345678901234567890123,\"label\":\"a\"}\n";
+    let dir = files(&[("p", large), ("r", large)]);
+    let said = refusal(dir.path(), &[&["--metric", "accuracy"], &FILES[..]].concat(), 1);
+    assert!(said.contains("line 1: field `id`") && said.contains("in quotes"), "{said}");
+}
+
+#[test]
+fn booleans_and_lists_are_the_same_in_lines_and_tables() {
+    let dir = files(&[
+        ("p.csv", "label\nTrue\nFalse\nTrue\n"),
+        ("r.jsonl", "{\"label\":true}\n{\"label\":false}\n{\"label\":false}\n"),
+        ("p2.csv", "id,labels\n0,\"[\"\"x\"\",\"\"y\"\"]\"\n1,\"[\"\"y\"\"]\"\n2,[]\n"),
+        (
+            "r2.jsonl",
+            "{\"id\":2,\"labels\":[\"x\"]}\n{\"id\":0,\"labels\":[\"y\",\"x\"]}\n{\"id\":1,\"labels\":[\"y\"]}\n",
+        ),
+        ("p3.csv", "labels\n\"['x', 'y']\"\n"),
+    ]);
+    let of = |metric, predictions, references| {
+        ["--metric", metric, "--predictions", predictions, "--references", references]
+    };
+    let found = score(dir.path(), &of("accuracy,f1", "p.csv", "r.jsonl"));
+    assert_eq!(found, json!({"accuracy": 2.0 / 3.0, "f1": 2.0 / 3.0}));
+    let found = score(dir.path(), &of("accuracy,f1_micro,f1_macro", "p2.csv", "r2.jsonl"));
+    assert_eq!(number(&found, "accuracy"), 2.0 / 3.0);
+    assert!((number(&found, "f1_micro") - 6.0 / 7.0).abs() < 1e-12, "{found}");
+    assert!((number(&found, "f1_macro") - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12, "{found}");
+    let said = refusal(dir.path(), &of("matthews", "p2.csv", "r2.jsonl"), 1);
+    assert!(said.contains("matthews: rows have lists of classes"), "{said}");
+    let said = refusal(dir.path(), &of("accuracy", "p3.csv", "p3.csv"), 1);
+    assert!(said.contains("p3.csv, line 2: field `labels`: found"), "{said}");
+}
+
+#[test]
 fn rows_on_one_line_have_groups_of_their_own() {
     let rows = [("q1", 1), ("q1", 0), ("q2", 1), ("q3", 0)]
         .map(|(question, label)| json!({"question": question, "label": label}));

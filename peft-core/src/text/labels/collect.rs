@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    class_index, is_boolean, not_a_label, record_label, record_tags, refuse_fraction,
+    class_index, not_a_label, one_spelling, record_label, record_tags, refuse_fraction,
     refuse_unlabelled_element,
     unlabelled::{no_labels, refuse_unlabelled, unless_none_has_one, with_way_out},
 };
@@ -141,7 +141,7 @@ impl<'k> Collected<'k> {
             let all = 0..=self.highest.unwrap_or(-1);
             self.distinct.extend(all.map(|index| index.to_string()));
         }
-        Labels::collect(if tags { self.distinct } else { booleans(self.distinct) })
+        Labels::collect(if tags { self.distinct } else { one_spelling(self.distinct) })
     }
 }
 
@@ -153,16 +153,6 @@ fn refuse_list(record: &Record, key: &str) -> Result<()> {
         Some((None, true)) => Err(not_a_label(record, key, &Value::Array(Vec::new()))),
         _ => Ok(()),
     }
-}
-
-/// One spelling for each boolean, where they have several and nothing else is a label; pandas reads tables so.
-fn booleans(names: BTreeSet<String>) -> BTreeSet<String> {
-    let values: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-    if values.len() == names.len() || !names.iter().all(|name| is_boolean(name)) {
-        return names;
-    }
-    let spelled = |name: String| if name.eq_ignore_ascii_case("true") { "True" } else { "False" };
-    names.into_iter().map(|name| spelled(name).to_owned()).collect()
 }
 
 /// A tag that is no target, as transformers writes it.
