@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{
     answers::answers_of_fields,
     outline::{Outline, Parameters},
-    two_stacks::{Embedding, StackSize, is_copy, is_tied, lm_head_of, spec},
+    two_stacks::{Embedding, HEAD, StackSize, is_copy, is_tied, lm_head_of, spec},
 };
 use crate::{
     blocks::{
@@ -183,8 +183,9 @@ pub fn load(
     let [encoder, decoder] = read.stacks();
     // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 takes the key for that alone, and
     // the embedding for a head that the file lacks.
-    let Embedding { word, own_head } = Embedding::load(weights, true, [vocab, h])?;
     let tied = is_tied(config)?;
+    let is_head = tied || !weights.contains(HEAD);
+    let Embedding { word, own_head } = Embedding::load(weights, is_head, [vocab, h])?;
     let key = "scale_decoder_outputs";
     let scaled = !is_mt5 && !config.is_null(key) && config.flag(key, tied)?;
     let model = T5 {

@@ -16,7 +16,7 @@ const EMBEDDING: [&str; 3] =
     ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 
 /// The name of the head's matrix.
-const HEAD: &str = "lm_head.weight";
+pub const HEAD: &str = "lm_head.weight";
 
 const TIED: &str = "tie_word_embeddings";
 

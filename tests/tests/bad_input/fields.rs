@@ -66,6 +66,7 @@ pub const CASES: &[Case] = &[
         name: "a text that is a number",
         build: |dir| {
             model(dir, "bert");
+            tokenizer(dir);
             rows(dir, "{\"text\": 123, \"label\": 1}\n{\"text\": \"blue\", \"label\": 0}\n");
             train("--task seq-cls --train rows.jsonl")
         },
@@ -78,6 +79,7 @@ pub const CASES: &[Case] = &[
         name: "a text that is null",
         build: |dir| {
             model(dir, "bert");
+            tokenizer(dir);
             rows(dir, "{\"text\": null, \"label\": 1}\n{\"text\": \"blue\", \"label\": 0}\n");
             train("--task seq-cls --train rows.jsonl")
         },

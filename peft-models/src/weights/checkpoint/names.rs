@@ -70,6 +70,11 @@ impl Weights {
         self.find(name).is_some_and(|spelling| self.used.values().any(|used| *used == spelling))
     }
 
+    /// Whether the source has a tensor; random weights have all.
+    pub fn contains(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
     /// The shape of a tensor in the source; `None` if it is missing.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let spelling = self.find(name)?;
