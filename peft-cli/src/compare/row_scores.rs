@@ -349,8 +349,9 @@ mod tests {
             ),
             (
                 r#"{"labels": "[\"a\",\"b\"]", "reference": ["b", "a"]}
-                {"labels": "[]", "reference": ["a"]}"#,
-                of("accuracy", &[(1.0, 1.0), (0.0, 1.0)]),
+                {"labels": "[]", "reference": ["a"]}
+                {"labels": "['a', 'b']", "reference": ["b", "a"]}"#,
+                of("accuracy", &[(1.0, 1.0), (0.0, 1.0), (1.0, 1.0)]),
             ),
             (
                 r#"{"label": "True", "input": {"label": true}}

@@ -58,7 +58,7 @@ pub enum Classes {
     Several(Sets),
 }
 
-/// Reads both sides, a value a row; of classes, a list of them a row where either side has one.
+/// Reads both sides, a value a row; of classes, a list of them a row where references have lists or each prediction is one.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn read(
     let wanted =
         Column::of(references, kind, count, |rows| fields::reference(rows, kind, args, own))?;
     let listed = predictions.rows().map(known::listed).unwrap_or_default();
-    if kind == Kind::Class && (found.has_lists() || wanted.has_lists()) {
+    if kind == Kind::Class && (wanted.has_lists() || found.all_lists()) {
         let (found, mut wanted) = (found.sets()?, wanted.sets()?);
         if let Some(order) = ids::order(predictions, references, args)? {
             wanted = order.iter().map(|at| wanted[*at].clone()).collect();
@@ -261,6 +261,41 @@ mod tests {
         let by_id = |id: u32| json!({"id": id, "label": 1});
         let found = pairs(&rows(&[by_id(3), by_id(1), by_id(2)]), &references);
         assert_eq!(found.groups(&references, &args).unwrap(), ["q2", "q1", "q1"]);
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_list_is_one_among_others() {
+        let found = pairs(&labels(&["[1]", "a", ""]), &labels(&["b", "a", "a"]));
+        assert_eq!(found.predictions, ["[1]", "a", ""]);
+        let found = pairs(&labels(&["b", "a"]), &labels(&["['b']", "a"]));
+        assert_eq!(found.references, ["['b']", "a"]);
+        let of = |found: &Source, wanted: &Source| {
+            let found = read(found, Some(wanted), Kind::Class, &FieldArgs::default());
+            found.map(|found| matches!(found, Classes::Several(_))).map_err(|e| e.to_string())
+        };
+        let lists = rows(&[json!({"label": ["b"]}), json!({"label": "[]"})]);
+        assert_eq!(of(&labels(&["[1]", "['b']"]), &lists), Ok(true));
+        assert_eq!(of(&labels(&["[\"b\"]", "[]"]), &labels(&["['b']", "[]"])), Ok(true));
+        for (found, wanted, says) in [
+            (&labels(&["[1]", "a"]), &lists, "found \"a\", expected a list"),
+            (&labels(&["[1]", ""]), &labels(&["b", "a"]), "expected a list"),
+            (&lists, &rows(&[json!({"label": ["b"]}), json!({"label": "b"})]), "found \"b\""),
+            (
+                &rows(&[json!({"label": ["b"]}), json!({"label": "b"})]),
+                &labels(&["b", "b"]),
+                "a list or",
+            ),
+        ] {
+            let said = of(found, wanted).unwrap_err();
+            assert!(said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_prediction_goes_before_labels() {
+        let found = rows(&[json!({"labels": "a", "prediction": "b"})]);
+        assert_eq!(pairs(&found, &labels(&["b"])).predictions, ["b"]);
+        assert_eq!(pairs(&rows(&[json!({"labels": "a"})]), &labels(&["b"])).predictions, ["a"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     Kind,
     fields::{self, inexact},
     sets,
-    source::Source,
+    source::{Source, is_blank},
 };
 
 /// Where values stand.
@@ -56,16 +56,26 @@ impl<'a> Column<'a> {
         Ok(Self { source, kind, count, field })
     }
 
-    /// Whether a row has a list of classes.
-    pub fn has_lists(&self) -> bool {
-        match self.source {
+    /// Whether each value is a list of classes, blank and missing ones aside. A text among others may look like one.
+    pub fn all_lists(&self) -> bool {
+        let are_lists: Vec<bool> = match self.source {
             Source::Lines(_, lines) => {
-                lines.iter().take(self.count).any(|line| sets::is_list(&line.as_str().into()))
+                let lines = lines.iter().take(self.count).filter(|line| !is_blank(line));
+                lines.map(|line| sets::is_list(&line.as_str().into())).collect()
             }
             Source::Rows(_, rows) => {
-                rows.iter().any(|row| row.optional(&self.field).is_some_and(sets::is_list))
+                let values = rows.iter().filter_map(|row| row.optional(&self.field));
+                let values = values.filter(|value| !value.as_str().is_some_and(is_blank));
+                values.map(sets::is_list).collect()
             }
-        }
+        };
+        !are_lists.is_empty() && are_lists.into_iter().all(|is_list| is_list)
+    }
+
+    /// Whether rows have lists of classes: all, or one that is no text.
+    pub fn has_lists(&self) -> bool {
+        let is_array = |row: &Record| row.optional(&self.field).is_some_and(Value::is_array);
+        self.all_lists() || self.source.rows().is_some_and(|rows| rows.iter().any(is_array))
     }
 
     /// The classes of each row, of which it may have several.

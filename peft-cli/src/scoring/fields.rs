@@ -31,7 +31,8 @@ pub struct FieldArgs {
 /// What the fields of predictions are called, the likelier first.
 fn of_predictions(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Class => &["label", "labels", "prediction", "output"],
+        // `labels` are often those that are right, beside a `prediction`.
+        Kind::Class => &["label", "prediction", "output", "labels"],
         Kind::Number => &["score", "prediction", "label"],
         Kind::Text => &["output", "prediction", "answer", "generated_text", "label"],
         Kind::Tags => &["tags", "prediction", "predictions"],
@@ -165,7 +166,8 @@ pub fn several(row: &Record, field: &str) -> Result<BTreeSet<String>> {
     Ok(names.into_iter().map(name).collect())
 }
 
-/// Whether a value is read from JSON with all of its digits; of numbers of more than 64 bits two may look like one.
+/// Whether a value is read with all of its digits: of numbers with an exponent or fraction, two of 2^53 and more may look
+/// like one.
 pub fn is_exact(value: &Value) -> bool {
     const MOST: f64 = 9_007_199_254_740_992.0;
     !value.is_f64() || value.as_f64().is_some_and(|number| number.abs() < MOST)
@@ -174,8 +176,8 @@ pub fn is_exact(value: &Value) -> bool {
 /// What is said of a value that is not exact.
 pub fn inexact(value: &Value) -> String {
     format!(
-        "found the number {value}, of which not all digits are known, expected what tells it from others: write numbers of \
-         more than 64 bits as texts, in quotes"
+        "found the number {value}, expected what tells it from others: a number with an exponent or fraction, of 2^53 and \
+         more, may have lost digits: write ids and labels as texts, in quotes"
     )
 }
 

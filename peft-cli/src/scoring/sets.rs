@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use peft_core::{
     Error, Result,
     metrics::{self, Metrics},
-    text::label_text,
+    text::{is_numpy_list, label_text, list_in_text},
 };
 use serde_json::Value;
 
@@ -16,21 +16,18 @@ use crate::output::note;
 const EXPECTED: &str =
     "expected a list of the names of its classes, as [\"x\", \"y\"], or [] for none";
 
-/// The elements of a list, which a table has as a text of JSON.
+/// The elements of a list, which a table has as a text, of JSON or as Python writes it.
 pub fn list_of(value: &Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(values) => Some(values.clone()),
-        Value::String(text) if text.trim_start().starts_with('[') => {
-            serde_json::from_str(text.trim()).ok()
-        }
+        Value::String(text) => list_in_text(text),
         _ => None,
     }
 }
 
-/// Whether a value is a list of classes, also one as Python writes it.
+/// Whether a value is a list of classes, also one as NumPy writes it, which [`names_of`] refuses.
 pub fn is_list(value: &Value) -> bool {
-    let is_python = |text: &str| text.starts_with("['") && text.ends_with(']');
-    list_of(value).is_some() || value.as_str().is_some_and(|text| is_python(text.trim()))
+    list_of(value).is_some() || value.as_str().is_some_and(is_numpy_list)
 }
 
 /// The names in a value.
@@ -168,15 +165,20 @@ mod tests {
 
     #[test]
     fn lists_are_sets_in_each_spelling() {
-        for value in [json!(["y", "x"]), json!("[\"x\",\"y\"]"), json!(" [\"x\", \"y\"] ")] {
+        for value in [
+            json!(["y", "x"]),
+            json!("[\"x\",\"y\"]"),
+            json!(" [\"x\", \"y\"] "),
+            json!("['y', 'x']"),
+        ] {
             assert!(is_list(&value));
             assert_eq!(set(value), set(json!(["x", "y"])));
         }
         assert_eq!(set(json!([1, "2.0"])), set(json!("[2, 1]")));
         assert!(!is_list(&json!("[CLS]")) && !is_list(&json!("x")) && !is_list(&json!(1)));
-        assert!(is_list(&json!("['x', 'y']")) && is_list(&json!([])));
+        assert!(is_list(&json!("['x' 'y']")) && is_list(&json!([])));
         for (value, says) in [
-            (json!("['x']"), "found \"['x']\", expected a list"),
+            (json!("['x' 'y']"), "found \"['x' 'y']\", expected a list"),
             (json!("x"), "expected a list"),
             (json!([0.0, 1.0]), "a number for each class"),
             (json!([0, 1, 1]), "found `1` twice"),

@@ -1,6 +1,9 @@
 //! Tagged sentences.
 
-use peft_core::{Result, text::Record};
+use peft_core::{
+    Result,
+    text::{Record, list_in_text},
+};
 use serde_json::Value;
 
 use super::{
@@ -76,12 +79,19 @@ fn sentences(
 /// (`null`), which is O.
 fn tags(row: &Record, field: &str, missing: &mut usize) -> Result<Vec<String>> {
     let value = row.get(field)?;
-    let text = value.as_str().map(str::trim_start);
-    let list = match (value, text.map(serde_json::from_str::<Vec<Value>>)) {
-        (Value::Array(list), _) => list.clone(),
-        (_, Some(Ok(list))) => list,
+    let list = match value {
+        Value::Array(list) => list.clone(),
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            list_in_text(text).ok_or_else(|| {
+                let shown: String = text.chars().take(80).collect();
+                row.error(format!(
+                    "field `{field}`: found `{shown}`, expected a list of tags, as [\"O\", \"B-PER\"], or tags with \
+                     blanks between"
+                ))
+            })?
+        }
         // A table may have them with blanks between.
-        (Value::String(text), _) => text.split_whitespace().map(Value::from).collect(),
+        Value::String(text) => text.split_whitespace().map(Value::from).collect(),
         _ => return Err(row.error(format!("field `{field}`: expected a list of tags"))),
     };
     let names = row.class_names(field).map_or(&[] as &[String], |known| &known.names);
@@ -102,4 +112,35 @@ fn tags(row: &Record, field: &str, missing: &mut usize) -> Result<Vec<String>> {
         }
     };
     list.iter().map(tag).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(value: Value) -> Result<(Vec<String>, usize), String> {
+        let fields = json!({ "tags": value }).as_object().cloned().unwrap();
+        let (row, mut missing) = (Record::new(Arc::from(Path::new("f")), 1, fields), 0);
+        let found = tags(&row, "tags", &mut missing).map_err(|error| error.to_string())?;
+        Ok((found, missing))
+    }
+
+    #[test]
+    fn lists_of_tags_are_read_in_each_spelling() {
+        let expected = Ok((vec!["B-A".to_owned(), "O".to_owned()], 1));
+        for value in [json!(["B-A", null]), json!("[\"B-A\", null]"), json!(" ['B-A', None]")] {
+            assert_eq!(of(value.clone()), expected, "{value}");
+        }
+        assert_eq!(of(json!("B-A O")), expected.map(|(tags, _)| (tags, 0)));
+        for text in ["['B-A' 'O']", "[B-A, O]", "['B-A', 'O'"] {
+            let said = of(json!(text)).unwrap_err();
+            let says = format!("f, line 1: field `tags`: found `{text}`, expected a list of tags");
+            assert!(said.contains(&says), "{said}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub fn list_in_text(text: &str) -> Option<Vec<Value>> {
 }
 
 /// Whether a text is a list of strings as NumPy writes it, without commas: `['a' 'b']`. It is not read: long ones are cut.
-pub(super) fn is_numpy_list(text: &str) -> bool {
+pub fn is_numpy_list(text: &str) -> bool {
     let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let quotes = ['\'', '"'];
     inner.map(str::trim).is_some_and(|inner| {

@@ -9,7 +9,7 @@
 //! | `fields` | [`FieldNames`]: what the fields of a row are called |
 //! | `detect` | [`find_fields`]: which fields of a file are read |
 //! | `labels` | [`collect_labels`]: the classes of a file |
-//! | `list_text` | [`list_in_text`]: lists that a table holds as text |
+//! | `list_text` | [`list_in_text`]: lists that a table holds as text; [`is_numpy_list`]: those that are not read |
 //! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
 //! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
 //! | `values` | scores, and lists of classes |
@@ -42,7 +42,7 @@ pub use labels::{
     LabelRenames, Renamed, are_class_numbers, collect_labels, is_boolean, is_same_class,
     is_unlabelled, label_text, one_spelling, renumbered,
 };
-pub use list_text::list_in_text;
+pub use list_text::{is_numpy_list, list_in_text};
 pub use ordered::Ordered;
 pub use read::{
     Content, FoundFiles, ReadOptions, Records, content, find_files, read_records, text_lines,

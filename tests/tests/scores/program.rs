@@ -154,6 +154,10 @@ fn ids_join_rows_of_every_kind_or_are_refused() {
     assert!(said.contains("note: p has ids, and r has none"), "{said}");
     let large = "{\"id\":12345678901234567890123,\"label\":\"a\"}\n";
     let dir = files(&[("p", large), ("r", large)]);
+    let found = score(dir.path(), &[&["--metric", "accuracy"], &FILES[..]].concat());
+    assert_eq!(found, json!({"accuracy": 1.0}));
+    let inexact = "{\"id\":1.2345678901234568e22,\"label\":\"a\"}\n";
+    let dir = files(&[("p", inexact), ("r", inexact)]);
     let said = refusal(dir.path(), &[&["--metric", "accuracy"], &FILES[..]].concat(), 1);
     assert!(said.contains("line 1: field `id`") && said.contains("in quotes"), "{said}");
 }
@@ -168,7 +172,9 @@ fn booleans_and_lists_are_the_same_in_lines_and_tables() {
             "r2.jsonl",
             "{\"id\":2,\"labels\":[\"x\"]}\n{\"id\":0,\"labels\":[\"y\",\"x\"]}\n{\"id\":1,\"labels\":[\"y\"]}\n",
         ),
-        ("p3.csv", "labels\n\"['x', 'y']\"\n"),
+        ("p3.csv", "labels\n\"['x', 'y']\"\n['y']\n"),
+        ("r3.jsonl", "{\"labels\":[\"y\",\"x\"]}\n{\"labels\":[\"x\"]}\n"),
+        ("p4.csv", "labels\n['x' 'y']\n"),
     ]);
     let of = |metric, predictions, references| {
         ["--metric", metric, "--predictions", predictions, "--references", references]
@@ -181,8 +187,10 @@ fn booleans_and_lists_are_the_same_in_lines_and_tables() {
     assert!((number(&found, "f1_macro") - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12, "{found}");
     let said = refusal(dir.path(), &of("matthews", "p2.csv", "r2.jsonl"), 1);
     assert!(said.contains("matthews: rows have lists of classes"), "{said}");
-    let said = refusal(dir.path(), &of("accuracy", "p3.csv", "p3.csv"), 1);
-    assert!(said.contains("p3.csv, line 2: field `labels`: found"), "{said}");
+    let found = score(dir.path(), &of("accuracy", "p3.csv", "r3.jsonl"));
+    assert_eq!(found, json!({"accuracy": 0.5}));
+    let said = refusal(dir.path(), &of("accuracy", "p4.csv", "p4.csv"), 1);
+    assert!(said.contains("p4.csv, line 2: field `labels`: found"), "{said}");
 }
 
 #[test]
