@@ -53,17 +53,19 @@ enum Command {
 }
 
 impl Command {
-    /// Whether it computes, on threads that it does not start itself: a training run learns first whether it is one of several
-    /// processes.
+    /// Whether it always computes, on threads that it does not start itself. A training run starts them once it knows whether
+    /// it is one of several processes; [`plan`], [`inspect`] and [`convert`] where they compute.
     const fn computes(&self) -> bool {
-        !matches!(
+        matches!(
             self,
-            Self::Train(_)
-                | Self::Score(_)
-                | Self::Recipes(_)
-                | Self::Tasks(_)
-                | Self::Completions(_)
-                | Self::Man(_)
+            Self::Demo(_)
+                | Self::Eval(_)
+                | Self::Predict(_)
+                | Self::Generate(_)
+                | Self::Forward(_)
+                | Self::Similarity(_)
+                | Self::Sweep(_)
+                | Self::Selftest(_)
         )
     }
 }
@@ -161,6 +163,7 @@ fn flowing(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -172,10 +175,35 @@ mod tests {
     }
 
     #[test]
+    fn commands_that_only_read_start_no_threads() {
+        for (line, computes) in [
+            ("info m", false),
+            ("plan", false),
+            ("merge a b --output c", false),
+            ("compare a b", false),
+            ("inspect a", false),
+            ("convert --from a --to b", false),
+            ("eval --model m --data d", true),
+            ("forward --model m --input i --output o", true),
+            ("selftest", true),
+        ] {
+            let words = ["peft"].into_iter().chain(line.split(' '));
+            let program = Program::read(words.map(OsString::from));
+            let program = program.unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(program.command.computes(), computes, "{line}");
+        }
+    }
+
+    #[test]
     fn negative_numbers_are_values() {
         for (flag, value, expected) in [
             ("--seed", "-1", "--seed: found `-1`, expected a whole number from 0"),
-            ("--cache-frozen", "-1GB", "-1"),
+            ("--threads", "-1", "--threads: found `-1`, expected a whole number from 1"),
+            (
+                "--cache-frozen",
+                "-1GB",
+                "-1: no flag begins so; write a value with a minus in front as --FLAG=VALUE",
+            ),
         ] {
             let line = ["peft", "train", flag, value];
             let error = Program::read(line.map(OsString::from)).unwrap_err();

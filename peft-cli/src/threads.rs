@@ -41,6 +41,21 @@ pub fn of_flag() -> Option<usize> {
     ASKED.get().copied()
 }
 
+/// How many there are or would be, as many as a flag or a variable says, else one for each core; starts none.
+pub fn count() -> usize {
+    asked_or(None).1
+}
+
+/// The number that is asked for, else `share`, else one for each core, with the setting that gives it.
+fn asked_or(share: Option<usize>) -> (&'static str, usize) {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    match (of_flag(), of_variable(env::var(VARIABLE).ok().as_deref())) {
+        (Some(count), _) => (FLAG, count),
+        (None, Some(count)) => (VARIABLE, count),
+        (None, None) => (FLAG, share.unwrap_or_else(cores).min(MOST)),
+    }
+}
+
 /// Starts them, as many as a flag or a variable says, else `share`, else one for each core. Does nothing where there are some.
 ///
 /// # Errors
@@ -50,13 +65,7 @@ pub fn start(share: Option<usize>) -> Result<()> {
     if STARTED.set(()).is_err() {
         return Ok(());
     }
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    let variable = || of_variable(env::var(VARIABLE).ok().as_deref());
-    let (setting, count) = match (of_flag(), variable()) {
-        (Some(count), _) => (FLAG, count),
-        (None, Some(count)) => (VARIABLE, count),
-        (None, None) => (FLAG, share.unwrap_or_else(cores).min(MOST)),
-    };
+    let (setting, count) = asked_or(share);
     let started = Cell::new(0);
     let pool = ThreadPoolBuilder::new().num_threads(count).spawn_handler(|own| {
         thread::Builder::new().spawn(|| own.run())?;
@@ -69,13 +78,13 @@ pub fn start(share: Option<usize>) -> Result<()> {
 
 /// What is said where only some of `count` threads could be started.
 fn too_many(count: usize, started: usize, why: &dyn std::fmt::Display) -> String {
-    let threads = if count == 1 { "thread" } else { "threads" };
     let fewer = match started {
-        0 => String::new(),
+        // There are no fewer than 1.
+        0 | 1 => String::new(),
         some => format!("set {FLAG} or {VARIABLE} to fewer than {some}, or "),
     };
     format!(
-        "{count} {threads} to compute with cannot be started, only {started} ({why}): {fewer}raise the limit of processes and \
+        "only {started} of {count} computing threads could be started ({why}): {fewer}raise the limit of processes and \
          threads (`ulimit -u`; of a container, its limit of pids)"
     )
 }
@@ -113,13 +122,16 @@ mod tests {
     fn threads_that_cannot_be_started_are_told_with_the_way_out() {
         let some = too_many(8, 3, &"no more");
         assert!(
-            some.contains("set --threads or RAYON_NUM_THREADS to fewer than 3, or raise"),
+            some.starts_with(
+                "only 3 of 8 computing threads could be started (no more): set --threads or RAYON_NUM_THREADS to fewer than 3, \
+                 or raise"
+            ),
             "{some}"
         );
-        let none = too_many(1, 0, &"no more");
-        assert!(
-            none.starts_with("1 thread to compute with cannot be started, only 0 (no more): raise"),
-            "{none}"
-        );
+        for (count, started) in [(1, 0), (8, 1)] {
+            let few = too_many(count, started, &"no more");
+            let said = format!("only {started} of {count} computing threads could be started");
+            assert!(few.starts_with(&format!("{said} (no more): raise the limit")), "{few}");
+        }
     }
 }

@@ -27,8 +27,7 @@ pub fn of(error: &Error, program: &Command, called: Option<&str>) -> String {
                 .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) =>
         {
             format!(
-                "{flag}: no flag begins so, and no value of a flag has a minus in front unless it is a number (see `{name} \
-                 --help`)"
+                "{flag}: no flag begins so; write a value with a minus in front as --FLAG=VALUE"
             )
         }
         ErrorKind::UnknownArgument if flag.starts_with('-') => {

@@ -62,7 +62,7 @@ impl Home {
         found
     }
 
-    /// The same of each list, in their order, two processes at a time.
+    /// The same of each list, two processes at a time; they come in any order.
     fn selftests(&self, lists: &[&[&str]]) -> Vec<Value> {
         let (waiting, found) = (Mutex::new(lists.iter()), Mutex::new(Vec::new()));
         let next = || waiting.lock().unwrap().next();

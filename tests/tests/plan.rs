@@ -173,7 +173,7 @@ fn rows_on_a_gpu_are_padded_to_multiples_of_sixteen() {
     assert_ne!(gpt2(16), gpt2(17));
     let most = json_of(&root().join(tiny_model("gpt2")).join("config.json"))["n_positions"].clone();
     let most = most.as_u64().unwrap() as usize - 4;
-    assert!(most % 16 != 0 && most > 17);
+    assert!(!most.is_multiple_of(16) && most > 17);
     assert_eq!(gpt2(most - 1), gpt2(most), "there are no more positions");
     let both = |source, target: &str| {
         of("t5", source, &["--method=ptv2", "--task=seq2seq-lm", "--target-tokens-per-row", target])

@@ -126,8 +126,9 @@ fn classes_that_the_model_names_twice_have_numbers() {
     ] {
         let (label, said) = with(names.clone(), &[]);
         assert_eq!(label, json!(best), "{names}");
-        let note =
-            format!("config.json: key `id2label`: {fault}: its names are not used; --labels");
+        let note = format!(
+            "config.json: key `id2label`: {fault}: its names are not used, and classes are called by number; --labels gives"
+        );
         assert!(said.contains(&note), "{said}");
         let (label, _) = with(names, &["--labels", "a,b,c"]);
         assert_eq!(label, json!(["a", "b", "c"][best]));

@@ -23,6 +23,7 @@ use crate::{
     recipes::layer::{complete, explain},
     screen::memory,
     settings::{Settings, file},
+    threads,
     training::expected_memory::PROGRAM,
 };
 
@@ -111,7 +112,7 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
     check_types(&settings, device)?;
     let planned = Planned::new(settings, &args.rows)?;
     let share = share(args, device)?;
-    let threads = rayon::current_num_threads();
+    let threads = threads::count();
     let is_cpu = device.kind == Kind::Cpu;
     let mut on = On {
         device,
@@ -128,6 +129,7 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
         one_batch: args.one_batch,
     };
     if device.is_measured() {
+        threads::start(None)?;
         let backend = device::choose(Some(device::DeviceName::best(device::Backend::Cpu)))?;
         // Without kernels training multiplies in any type, by operations that are not measured here.
         let compute = if kernels::enabled() { planned.compute() } else { Compute::F32 };

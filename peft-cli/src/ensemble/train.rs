@@ -95,16 +95,16 @@ impl Ensemble {
     pub fn train(self) -> CliResult {
         let Self { mut settings, resume, every, json, again, same_device, devices, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
+        if !resume {
+            run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
+        }
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
             output::note(format!("note: {warning}"));
         }
         match resume {
             true => settings = continued(settings, settings_of(&out)?, &out)?,
-            false => {
-                run_folder::refuse_existing(&out)?;
-                run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
-            }
+            false => run_folder::refuse_existing(&out)?,
         }
         settings.out = Some(out.clone());
         let count = check_settings(&settings)?;

@@ -98,7 +98,10 @@ pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("found 0, expected at least 1".into()),
         Ok(number) => Ok(number),
-        Err(_) => Err(format!("found `{text}`, expected a whole number")),
+        Err(_) => {
+            let from = if text.starts_with('-') { " from 1" } else { "" };
+            Err(format!("found `{text}`, expected a whole number{from}"))
+        }
     }
 }
 

@@ -98,17 +98,33 @@ fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, Hub
 /// The name that was probably meant by `given`, which is none: the end of an address, or a model that had a name without
 /// an organisation once.
 fn meant(given: &Path) -> String {
-    /// Beginnings of such names, and who has these models now; the longer ones first.
-    const MOVED: [(&str, &str); 9] = [
-        ("xlm-roberta", "FacebookAI"),
-        ("distilbert", "distilbert"),
-        ("distilroberta", "distilbert"),
-        ("distilgpt2", "distilbert"),
-        ("albert", "albert"),
-        ("roberta", "FacebookAI"),
-        ("bert", "google-bert"),
-        ("gpt2", "openai-community"),
-        ("t5", "google-t5"),
+    /// Who has such models now, and their names.
+    const MOVED: [(&str, &[&str]); 5] = [
+        (
+            "google-bert",
+            &[
+                "bert-base-uncased",
+                "bert-base-cased",
+                "bert-large-uncased",
+                "bert-large-cased",
+                "bert-base-multilingual-uncased",
+                "bert-base-multilingual-cased",
+                "bert-base-chinese",
+            ],
+        ),
+        ("FacebookAI", &["roberta-base", "roberta-large", "xlm-roberta-base", "xlm-roberta-large"]),
+        (
+            "distilbert",
+            &[
+                "distilbert-base-uncased",
+                "distilbert-base-cased",
+                "distilbert-base-multilingual-cased",
+                "distilroberta-base",
+                "distilgpt2",
+            ],
+        ),
+        ("openai-community", &["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]),
+        ("google-t5", &["t5-small", "t5-base", "t5-large", "t5-3b", "t5-11b"]),
     ];
     let text = given.to_str().unwrap_or_default();
     let ends = text.split_once("://").map_or(text, |(scheme, rest)| match scheme {
@@ -118,11 +134,9 @@ fn meant(given: &Path) -> String {
     if ends != text && RepoName::parse(ends.trim_end_matches('/')).is_some() {
         return ends.trim_end_matches('/').to_string();
     }
-    let moved = MOVED.iter().find(|(name, _)| text.starts_with(name) && !text.contains('/'));
-    let moved = moved.map(|(_, org)| format!("{org}/{text}"));
-    moved
-        .filter(|name| RepoName::parse(name).is_some())
-        .unwrap_or_else(|| "google-bert/bert-base-uncased".into())
+    let moved = MOVED.iter().find(|(_, names)| names.contains(&text));
+    let moved = moved.map(|(org, _)| format!("{org}/{text}"));
+    moved.unwrap_or_else(|| "google-bert/bert-base-uncased".into())
 }
 
 /// A repository that is asked for.
@@ -235,6 +249,11 @@ mod tests {
             ("distilbert-base-uncased", "distilbert/distilbert-base-uncased"),
             ("runs/bert/a", "google-bert/bert-base-uncased"),
             ("mine", "google-bert/bert-base-uncased"),
+            ("bert-run", "google-bert/bert-base-uncased"),
+            ("t5_small.out", "google-bert/bert-base-uncased"),
+            ("gpt2-xl", "openai-community/gpt2-xl"),
+            ("distilgpt2", "distilbert/distilgpt2"),
+            ("t5-small", "google-t5/t5-small"),
         ] {
             assert_eq!(meant(Path::new(given)), name, "{given}");
         }

@@ -93,7 +93,7 @@ impl<'a> Column<'a> {
                 lines.iter().take(self.count).enumerate().map(of).collect()
             }
             Source::Rows(_, rows) => {
-                rows.iter().map(|row| fields::several(row, &self.field)).collect()
+                rows.iter().map(|row| sets::several(row, &self.field)).collect()
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Which field of a row is read.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use peft_core::{
     Error, Result,
@@ -9,7 +7,7 @@ use peft_core::{
 };
 use serde_json::Value;
 
-use super::{Kind, sets};
+use super::Kind;
 use crate::output::note;
 
 /// Flags that name the fields of rows.
@@ -148,22 +146,6 @@ pub fn plain(row: &Record, field: &str) -> Result<String> {
             row.error(format!("field `{field}`: found a list or an object, expected one value"))
         }),
     }
-}
-
-/// The classes of a row that may have several; numbers by the names that the file or its data set gives them.
-///
-/// # Errors
-///
-/// [`Error::Data`] for a missing field, and as [`sets::names_of`].
-pub fn several(row: &Record, field: &str) -> Result<BTreeSet<String>> {
-    let names = sets::names_of(row.get(field)?)
-        .map_err(|found| row.error(format!("field `{field}`: {found}")))?;
-    let known = row.class_names(field).map_or(&[] as &[String], |known| &known.names);
-    let name = |name: String| match name.parse::<usize>() {
-        Ok(number) => known.get(number).cloned().unwrap_or(name),
-        Err(_) => name,
-    };
-    Ok(names.into_iter().map(name).collect())
 }
 
 /// Whether a value is read with all of its digits: of numbers with an exponent or fraction, two of 2^53 and more may look

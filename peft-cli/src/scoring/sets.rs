@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use peft_core::{
     Error, Result,
     metrics::{self, Metrics},
-    text::{is_numpy_list, label_text, list_in_text},
+    text::{Record, is_numpy_list, label_text, list_in_text},
 };
 use serde_json::Value;
 
@@ -53,6 +53,22 @@ pub fn names_of(value: &Value) -> Result<BTreeSet<String>, String> {
         }
     }
     Ok(names)
+}
+
+/// The classes of a row that may have several; numbers by the names that the file or its data set gives them.
+///
+/// # Errors
+///
+/// [`Error::Data`] for a missing field, and as [`names_of`].
+pub fn several(row: &Record, field: &str) -> Result<BTreeSet<String>> {
+    let names = names_of(row.get(field)?)
+        .map_err(|found| row.error(format!("field `{field}`: {found}")))?;
+    let known = row.class_names(field).map_or(&[] as &[String], |known| &known.names);
+    let name = |name: String| match name.parse::<usize>() {
+        Ok(number) => known.get(number).cloned().unwrap_or(name),
+        Err(_) => name,
+    };
+    Ok(names.into_iter().map(name).collect())
 }
 
 /// The classes of each row: those that are predicted, and those that are right.

@@ -355,7 +355,8 @@ fn class_names(
         if let Some(fault) = base.config.labels_fault().filter(|_| classes.is_some()) {
             let config = base.config.path().display();
             output::note(format!(
-                "note: {config}: key `id2label`: {fault}: its names are not used; --labels names the classes, which have numbers else"
+                "note: {config}: key `id2label`: {fault}: its names are not used, and classes are called by number; --labels \
+                 gives them names"
             ));
         }
     }

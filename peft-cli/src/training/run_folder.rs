@@ -8,7 +8,7 @@ use std::{
 use peft_core::{
     Adapter, Error, Result,
     adapter::atomic,
-    formats::read,
+    formats::{gguf::is_gguf, read},
     text::find_files,
     train::{Plan, checkpoint::Checkpoints},
 };
@@ -200,14 +200,21 @@ pub fn refuse_existing(out: &Path) -> CliResult {
     }))
 }
 
-/// Refuses the folder of the base model as that of a new run, whose files would lie among the model's.
+/// Refuses the folder of the base model, or of its GGUF file, as that of a new run, whose files would lie among the model's.
+/// To be asked before the folder is locked, which writes to it.
 ///
 /// # Errors
 ///
 /// [`Error::Setting`].
 pub fn refuse_model_folder(out: &Path, model: Option<&Path>) -> Result<()> {
-    let is_model = model.is_some_and(|model| match (model.canonicalize(), out.canonicalize()) {
-        (Ok(model), Ok(out)) => model == out,
+    // A GGUF file's own folder, not that of a file that it links to.
+    let folder = model.map(|model| match model.parent().filter(|_| is_gguf(model)) {
+        Some(folder) if !folder.as_os_str().is_empty() && model.is_file() => folder,
+        Some(_) if model.is_file() => Path::new("."),
+        _ => model,
+    });
+    let is_model = folder.is_some_and(|folder| match (folder.canonicalize(), out.canonicalize()) {
+        (Ok(folder), Ok(out)) => folder == out,
         // One of them is not there.
         _ => false,
     });

@@ -4,14 +4,19 @@ use std::{iter::Peekable, str::Chars};
 
 use serde_json::Value;
 
+use super::json_value::parse;
+
 /// The list that a text is: JSON's (`["a", "b"]`), or one of strings, numbers, booleans and `None` as Python writes it
-/// (`['a', "b's"]`). `None` for any other text.
+/// (`['a', "b's"]`). Integers of more than 64 bits are strings of their digits. `None` for any other text.
 pub fn list_in_text(text: &str) -> Option<Vec<Value>> {
     let text = text.trim();
     if !text.starts_with('[') {
         return None;
     }
-    serde_json::from_str(text).ok().or_else(|| python_list(text))
+    match parse(text) {
+        Ok(Value::Array(items)) => Some(items),
+        _ => python_list(text),
+    }
 }
 
 /// Whether a text is a list of strings as NumPy writes it, without commas: `['a' 'b']`. It is not read: long ones are cut.
@@ -59,7 +64,10 @@ fn item(rest: &mut Peekable<Chars<'_>>) -> Option<Value> {
         "True" => Some(true.into()),
         "False" => Some(false.into()),
         "None" | "nan" => Some(Value::Null),
-        number => serde_json::from_str::<serde_json::Number>(number).ok().map(Value::from),
+        // No word is a string but the digits of a number that 64 bits do not hold.
+        number => {
+            parse(number).ok().filter(|value| matches!(value, Value::Number(_) | Value::String(_)))
+        }
     }
 }
 
@@ -128,6 +136,21 @@ mod tests {
             "[a, b]",
             "('a',)",
         ] {
+            assert_eq!(list_in_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_of_more_than_64_bits_keep_their_digits() {
+        for (text, list) in [
+            ("[12345678901234567890123, 1]", json!(["12345678901234567890123", 1])),
+            ("['a', -9223372036854775809,]", json!(["a", "-9223372036854775809"])),
+            ("[18446744073709551615, None]", json!([u64::MAX, null])),
+            ("[1e30, None]", json!([1e30, null])),
+        ] {
+            assert_eq!(list_in_text(text).map(Value::from), Some(list), "{text}");
+        }
+        for text in ["[{}, 'a']", "[1e999, 'a']", "[null, 'a']"] {
             assert_eq!(list_in_text(text), None, "{text}");
         }
     }

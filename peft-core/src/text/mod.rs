@@ -9,6 +9,7 @@
 //! | `fields` | [`FieldNames`]: what the fields of a row are called |
 //! | `detect` | [`find_fields`]: which fields of a file are read |
 //! | `labels` | [`collect_labels`]: the classes of a file |
+//! | `json_value` | where a JSON value ends, and what Python writes that is not JSON |
 //! | `list_text` | [`list_in_text`]: lists that a table holds as text; [`is_numpy_list`]: those that are not read |
 //! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
 //! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
@@ -22,6 +23,7 @@ mod chat;
 mod detect;
 mod encode;
 mod fields;
+mod json_value;
 mod labels;
 mod list_text;
 mod ordered;

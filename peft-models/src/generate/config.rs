@@ -7,6 +7,9 @@ use super::strategy::{Beams, Sampling, Strategy};
 /// The maximum of rows, sequences or beams at once: more is probably a typing error.
 const LARGEST: usize = 65_536;
 
+/// The most new tokens of a sequence, where positions are not limited.
+pub(super) const MOST_NEW_TOKENS: usize = 1 << 20;
+
 /// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by whoever
 /// writes rows in order.
 const BATCHES_TOGETHER: usize = 8;

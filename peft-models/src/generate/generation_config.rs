@@ -8,7 +8,7 @@ use peft_core::{
 };
 use serde_json::Value;
 
-use super::{EarlyStopping, Strategy};
+use super::{EarlyStopping, Strategy, config::MOST_NEW_TOKENS};
 use crate::{config::ModelConfig, load::Loaded};
 
 /// How transformers' `generate` continues a text where it is told nothing else: by `generation_config.json`, or by
@@ -122,7 +122,7 @@ impl GenerationDefaults {
         })
     }
 
-    /// The most new tokens.
+    /// The most new tokens; of more than 2^20, which are generated nowhere, 2^20.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl GenerationDefaults {
         self.most("max_new_tokens")
     }
 
-    /// The most tokens, with those read before the first new one. It gives way to `max_new_tokens`.
+    /// The most tokens, with those read before the first new one; of more than 2^20, 2^20. It gives way to `max_new_tokens`.
     ///
     /// # Errors
     ///
@@ -140,10 +140,10 @@ impl GenerationDefaults {
         self.most("max_length")
     }
 
-    /// A maximum, of which files have some so large that JSON readers round them: `1e30` for no limit.
+    /// A maximum, at most that of all generation: files have `1e30` for no limit.
     fn most(&self, key: &str) -> Result<Option<usize>> {
         match self.file.get(key).and_then(Value::as_f64) {
-            Some(most) if most > f64::from(u32::MAX) => Ok(Some(u32::MAX as usize)),
+            Some(most) if most > MOST_NEW_TOKENS as f64 => Ok(Some(MOST_NEW_TOKENS)),
             _ => self.file.optional_size(key),
         }
     }
@@ -331,8 +331,9 @@ mod tests {
         assert_eq!(of(Value::Null), (Ok(None), Ok(None)));
         assert_eq!(of(json!(7)), (Ok(Some(7)), Ok(Some(7))));
         // As tokenizers write a length without a limit.
-        let most = Ok(Some(u32::MAX as usize));
-        assert_eq!(of(json!(1e30)), (most.clone(), most));
+        for beyond in [json!(1e30), json!(u32::MAX), json!(MOST_NEW_TOKENS + 1)] {
+            assert_eq!(of(beyond), (Ok(Some(1 << 20)), Ok(Some(1 << 20))));
+        }
         for wrong in [json!(0), json!(-1), json!("7")] {
             let (new, all) = of(wrong);
             assert!(new.unwrap_err().contains("max_new_tokens"));

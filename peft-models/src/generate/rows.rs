@@ -2,13 +2,13 @@
 
 use peft_core::{ContextBudget, Error, FrozenModel, Result, Topology, VirtualTokens};
 
-use super::{GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, steps};
+use super::{
+    GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, config::MOST_NEW_TOKENS,
+    steps,
+};
 
 /// The most that the scores of the next tokens may take, in bytes.
 const SCORES: u64 = 8 << 30;
-
-/// The most new tokens of a sequence, where positions are not limited.
-const MOST_NEW_TOKENS: usize = 1 << 20;
 
 /// Continues each row; returns its sequences, of a beam search the best first.
 ///

@@ -55,6 +55,19 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "the run in the folder of the model's GGUF file",
+        build: |dir| {
+            std::fs::create_dir(dir.join("gguf")).unwrap();
+            std::fs::write(dir.join("gguf/model.gguf"), "GGUF").unwrap();
+            rows(dir, "{\"text\": \"the sea\", \"label\": 1}\n");
+            words(
+                "train --model gguf/model.gguf --method prompt --task seq-cls --train rows.jsonl --steps 1 --out gguf",
+            )
+        },
+        says: &["error: --out: found gguf, the folder of the base model: give another"],
+        ..USAGE
+    },
+    Case {
         name: "no number of rows",
         build: |_| words("predict --model model --input rows.jsonl --batch-size some"),
         says: &["error: --batch-size: found `some`, expected a whole number"],

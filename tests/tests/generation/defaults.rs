@@ -183,6 +183,24 @@ fn the_length_of_a_file_counts_the_input_and_ends_where_positions_do() {
     assert_eq!(lens, [62, 63]);
 }
 
+/// T5 has no positions that would end a text.
+#[test]
+fn a_length_without_a_limit_ends_at_the_end_token() {
+    let tokens = |line: &Value| line["output_ids"].as_array().unwrap().clone();
+    let dir = tempfile::tempdir().unwrap();
+    let model = folder(dir.path(), "t5", "generation_config.json", &json!({"max_new_tokens": 4}));
+    let short = run(&model, GENERATE).0;
+    let ends: Vec<Value> = short.iter().map(|line| tokens(line).last().unwrap().clone()).collect();
+    for length in ["max_new_tokens", "max_length"] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = json!({length: 1e30, "eos_token_id": ends});
+        let model = folder(dir.path(), "t5", "generation_config.json", &settings);
+        let (made, said) = run(&model, GENERATE);
+        assert!(made.iter().all(|line| tokens(line).len() <= 4), "{made:?}");
+        assert!(said.contains(&format!("sets {length} 1048576")), "{said}");
+    }
+}
+
 #[test]
 fn a_file_that_leaves_nothing_to_write_is_refused() {
     for (settings, code, says) in [

@@ -134,6 +134,9 @@ pub(super) fn plan(
     if member.is_some() {
         refuse_among_processes(args, &settings)?;
     }
+    if !args.resume {
+        run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
+    }
     let lock = Arc::new(FolderLock::new(&out)?);
     if let Some(warning) = lock.warning() {
         output::note(format!("note: {warning}"));
@@ -154,9 +157,6 @@ pub(super) fn plan(
         settings = settings.or(with_head_lr_of_before(earlier));
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;
-    }
-    if !args.resume {
-        run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
     }
     let resolved = Resolved::of(settings.clone())?;
     run_folder::check_inputs(&out, &resolved.run)?;

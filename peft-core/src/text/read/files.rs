@@ -38,8 +38,8 @@ pub struct FoundFiles {
 ///
 /// # Errors
 /// [`Error::File`] for a pattern or a folder without data files or without some of the shards, for a folder that
-/// holds several parts of a data set, such as training and test rows, or one in two formats, and for a file that is
-/// named twice.
+/// holds several parts of a data set, such as training and test rows, or one in two formats, and for a file that two
+/// of the names stand for.
 pub fn find_files(names: &[PathBuf]) -> Result<FoundFiles> {
     let mut found = FoundFiles::default();
     // As the system names them: without links and detours.
@@ -53,11 +53,12 @@ pub fn find_files(names: &[PathBuf]) -> Result<FoundFiles> {
         } else {
             of_pattern(name)?
         };
+        let mut own = Vec::with_capacity(files.len());
         for file in files {
             // A pipe has no other name, nor has a file that is missing.
             let real = file.canonicalize().unwrap_or_else(|_| file.clone());
-            if let Some(other) = known.insert(real, file.clone()) {
-                let message = match other == file {
+            if let Some(other) = known.get(&real) {
+                let message = match *other == file {
                     true => "is named twice; its rows would be read twice".to_owned(),
                     false => {
                         format!("is the file {}; its rows would be read twice", other.display())
@@ -65,8 +66,11 @@ pub fn find_files(names: &[PathBuf]) -> Result<FoundFiles> {
                 };
                 return Err(Error::file(&file, message));
             }
+            own.push((real, file.clone()));
             found.files.push(file);
         }
+        // Afterwards: in the Hub's cache shards of equal bytes, whose rows are all meant, are links to one file.
+        known.extend(own);
     }
     Ok(found)
 }
@@ -426,5 +430,22 @@ mod tests {
             let twice = find_files(&[dir.path().join("b.csv"), dir.path().join("a.csv")]);
             assert!(twice.unwrap_err().to_string().contains("b.csv; its rows would be read twice"));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn shards_of_equal_bytes_may_be_links_to_one_file() {
+        let dir = folder(&["blob"]);
+        let shards = ["s/train-00000-of-00002.csv", "s/train-00001-of-00002.csv"];
+        std::fs::create_dir(dir.path().join("s")).unwrap();
+        for shard in shards {
+            std::os::unix::fs::symlink("../blob", dir.path().join(shard)).unwrap();
+        }
+        assert_eq!(found(&dir, "s").unwrap(), shards);
+        assert_eq!(found(&dir, "s/*.csv").unwrap(), shards);
+        // Under two names they are one file still.
+        let names = ["s", "blob"].map(|name| dir.path().join(name));
+        let twice = find_files(&names).unwrap_err().to_string();
+        assert!(twice.ends_with("-of-00002.csv; its rows would be read twice"), "{twice}");
     }
 }

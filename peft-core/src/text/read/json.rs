@@ -8,12 +8,14 @@ use super::{
     format,
     input::{Input, utf8},
     json_document::{self, Document},
-    json_value::{Extent, Step, parse, repaired},
     options::Notes,
 };
 use crate::{
     error::{Error, Result},
-    text::record::{Record, describe},
+    text::{
+        json_value::{Extent, Step, parse, repaired},
+        record::{Record, describe},
+    },
 };
 
 /// The records of a JSON file, read one at a time.

@@ -13,13 +13,15 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{
-    json_value::{parse, parts, repaired},
-    options::Notes,
-};
+use super::options::Notes;
 use crate::{
     error::{Error, Result},
-    text::{ordered::Ordered, record::Record, squad},
+    text::{
+        json_value::{parse, parts, repaired},
+        ordered::Ordered,
+        record::Record,
+        squad,
+    },
 };
 
 /// Keys below which files keep their rows, whatever else stands beside them.

@@ -12,7 +12,6 @@
 //! | `line_end` | what ends its lines |
 //! | `format` | what a file holds, told from its first bytes |
 //! | `json` | JSON Lines, arrays and documents |
-//! | `json_value` | where a JSON value ends, and what Python writes that is not JSON |
 //! | `json_document` | one document that holds all rows |
 //! | `delimited` | CSV and TSV |
 //! | `dialect` | how their columns are separated |
@@ -37,7 +36,6 @@ mod header;
 mod input;
 mod json;
 mod json_document;
-mod json_value;
 mod line_end;
 mod lines;
 mod options;
