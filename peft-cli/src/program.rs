@@ -53,19 +53,19 @@ enum Command {
 }
 
 impl Command {
-    /// Whether it always computes, on threads that it does not start itself. A training run starts them once it knows whether
-    /// it is one of several processes; [`plan`], [`inspect`] and [`convert`] where they compute.
+    /// Whether it may compute, on threads that it does not start itself. A training run starts them once it knows whether it is
+    /// one of several processes.
     const fn computes(&self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Self::Demo(_)
-                | Self::Eval(_)
-                | Self::Predict(_)
-                | Self::Generate(_)
-                | Self::Forward(_)
-                | Self::Similarity(_)
-                | Self::Sweep(_)
-                | Self::Selftest(_)
+            Self::Train(_)
+                | Self::Merge(_)
+                | Self::Score(_)
+                | Self::Compare(_)
+                | Self::Recipes(_)
+                | Self::Tasks(_)
+                | Self::Completions(_)
+                | Self::Man(_)
         )
     }
 }
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_only_read_start_no_threads() {
+    fn commands_that_only_read_rows_start_no_threads() {
         for (line, computes) in [
-            ("info m", false),
-            ("plan", false),
+            ("info m", true),
+            ("plan", true),
             ("merge a b --output c", false),
             ("compare a b", false),
-            ("inspect a", false),
-            ("convert --from a --to b", false),
+            ("inspect a", true),
+            ("convert --from a --to b", true),
             ("eval --model m --data d", true),
             ("forward --model m --input i --output o", true),
             ("selftest", true),

@@ -1,6 +1,6 @@
 //! The threads that compute on the CPU.
 
-use std::{cell::Cell, env, num::NonZero, sync::OnceLock, thread};
+use std::{cell::Cell, env, error::Error as _, num::NonZero, sync::OnceLock, thread};
 
 use peft_core::{Error, Result};
 use rayon::ThreadPoolBuilder;
@@ -72,8 +72,13 @@ pub fn start(share: Option<usize>) -> Result<()> {
         started.set(started.get() + 1);
         Ok(())
     });
-    pool.build_global()
-        .map_err(|error| Error::setting(setting, too_many(count, started.get(), &error)))
+    match pool.build_global() {
+        // Something has computed before, on threads that rayon started.
+        Err(error) if error.source().is_none() => Ok(()),
+        result => {
+            result.map_err(|error| Error::setting(setting, too_many(count, started.get(), &error)))
+        }
+    }
 }
 
 /// What is said where only some of `count` threads could be started.

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use peft_core::{
     Adapter, Error, FrozenModel, PROMPT_EMBEDDINGS, PeftType, Result, Task,
@@ -25,7 +24,6 @@ use crate::{
     flags::{choices::parse_value, help::FlagHelp},
     locate,
     output::{self, grouped, line},
-    threads,
 };
 
 /// Converts adapters, checkpoints and prompts to PEFT folders or to .npy.
@@ -111,7 +109,7 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     let read = read(args, format, base.as_ref())?;
     let adapter = &read.adapter;
     if let Some(base) = &base {
-        let (model, device) = (base.model.as_ref(), computing()?);
+        let (model, device) = (base.model.as_ref(), device::choose(None)?);
         let fits = adapter.virtual_tokens(model.spec(), &device);
         fits.map_err(in_adapter(&args.from))?;
         base_model::check_surplus(adapter, &base.dir).map_err(in_adapter(&args.from))?;
@@ -160,12 +158,6 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     Ok(())
 }
 
-/// What computes, with its threads: formats of other programs are folded, and base models built.
-fn computing() -> CliResult<Device> {
-    threads::start(None)?;
-    device::choose(None)
-}
-
 /// The base model that the adapter has to fit, if one is given.
 fn base(args: &ConvertArgs) -> CliResult<Option<Given>> {
     let folder = || {
@@ -174,7 +166,7 @@ fn base(args: &ConvertArgs) -> CliResult<Option<Given>> {
     match args.model.clone().or_else(folder) {
         Some(model) => {
             let dir = locate::model(&model)?;
-            Ok(Some(Given { model: peft_models::load(&dir, &computing()?)?.model, dir }))
+            Ok(Some(Given { model: peft_models::load(&dir, &device::choose(None)?)?.model, dir }))
         }
         None => Ok(None),
     }
@@ -227,7 +219,7 @@ fn read_foreign(
     base: Option<&Given>,
     name: Option<String>,
 ) -> CliResult<Read> {
-    let found = foreign::read(&args.from, &computing()?)?;
+    let found = foreign::read(&args.from, &device::choose(None)?)?;
     let task = match (args.task.or(found.task()), format) {
         (Some(task), _) => task,
         // .npy does not store it.

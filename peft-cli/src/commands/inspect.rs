@@ -26,7 +26,6 @@ use crate::{
     locate,
     output::{self, grouped, line},
     session::{Session, UseArgs},
-    threads,
 };
 
 /// Shows an adapter: parameters, shapes, and the vocabulary tokens nearest to a prompt by cosine.
@@ -209,7 +208,6 @@ fn nearest(
     adapter: &Adapter,
     model: &Path,
 ) -> CliResult<Vec<Vec<(String, f32)>>> {
-    threads::start(None)?;
     let device = device::choose(None)?;
     let base = peft_models::load(model, &device)?;
     if let Some(given) = &args.model {
@@ -240,7 +238,6 @@ fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analy
     let settings = start::settings(dir, adapter)?;
     // The start is that of the weights as the run had them.
     let known = settings.as_ref().ok();
-    threads::start(None)?;
     let chosen = device::choose::chosen("--device", None)?;
     let dtype = known.and_then(|known| known.dtype).unwrap_or_default();
     let (dtype, note) = analysed_in(dtype, kernels::why_no_bf16(&chosen.device));

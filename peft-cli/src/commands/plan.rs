@@ -129,7 +129,6 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
         one_batch: args.one_batch,
     };
     if device.is_measured() {
-        threads::start(None)?;
         let backend = device::choose(Some(device::DeviceName::best(device::Backend::Cpu)))?;
         // Without kernels training multiplies in any type, by operations that are not measured here.
         let compute = if kernels::enabled() { planned.compute() } else { Compute::F32 };
