@@ -40,7 +40,7 @@ impl Everywhere {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if there cannot be so many threads.
+    /// [`peft_core::Error::Setting`] if there cannot be so many threads.
     pub fn apply(self) -> Result<()> {
         manners::set(self.color, self.quiet, self.verbose);
         threads::ask_for(self.threads)
