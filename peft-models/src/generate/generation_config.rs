@@ -18,7 +18,7 @@ use crate::{config::ModelConfig, load::Loaded};
 #[derive(Clone, Debug)]
 pub struct GenerationDefaults {
     file: ModelConfig,
-    /// Whether tokens are drawn: [`sampling`](Self::sampling) says how.
+    /// Whether tokens are drawn, as [`temperature`](Self::temperature), [`top_k`](Self::top_k) and [`top_p`](Self::top_p) say.
     pub do_sample: bool,
     /// The number of beams: [`beams`](Self::beams) says more.
     pub num_beams: Option<usize>,
