@@ -6,13 +6,16 @@
 //! dx = (g - mean(g) - x̂ mean(g x̂)) / σ         RMSNorm: dx = (g - x̂ mean(g x̂)) / σ
 //! ```
 
+use std::mem::MaybeUninit;
+
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     autodiff::{Inputs, Kernel, run},
-    parallel::{change_rows_with, elements, make_rows},
+    parallel::{change_rows_with, elements},
     simd::{mul_add, sum_body, sum_pairs, vectorised},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
+    unwritten::Unwritten,
 };
 
 /// LayerNorm if there is a shift β, else RMSNorm, over the last dimension. `None` if the weights
@@ -46,8 +49,9 @@ struct Norm {
 vectorised! {
     /// Normalises one row; returns its mean and 1 / σ.
     fn layer_norm_row<FMA>(
-        x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32],
+        x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [MaybeUninit<f32>],
     ) -> [f32; 2] {
+        assert!([x, scale, shift].iter().all(|each| each.len() == out.len()), "one for each");
         let count = x.len() as f32;
         let mean = sum_body::<FMA>(x) / count;
         let squares = sum_pairs::<FMA>(x, x, |x, _, sum| {
@@ -56,16 +60,19 @@ vectorised! {
         });
         let inverse = 1.0 / (squares / count + epsilon).sqrt();
         for ((out, x), (scale, shift)) in out.iter_mut().zip(x).zip(scale.iter().zip(shift)) {
-            *out = mul_add::<FMA>((x - mean) * inverse, *scale, *shift);
+            out.write(mul_add::<FMA>((x - mean) * inverse, *scale, *shift));
         }
         [mean, inverse]
     }
 
-    fn rms_norm_row<FMA>(x: &[f32], scale: &[f32], epsilon: f32, out: &mut [f32]) -> [f32; 2] {
+    fn rms_norm_row<FMA>(
+        x: &[f32], scale: &[f32], epsilon: f32, out: &mut [MaybeUninit<f32>],
+    ) -> [f32; 2] {
+        assert!([x, scale].iter().all(|each| each.len() == out.len()), "one for each");
         let squares = sum_pairs::<FMA>(x, x, |x, _, sum| mul_add::<FMA>(x, x, sum));
         let inverse = 1.0 / (squares / x.len() as f32 + epsilon).sqrt();
         for ((out, x), scale) in out.iter_mut().zip(x).zip(scale) {
-            *out = x * inverse * scale;
+            out.write(x * inverse * scale);
         }
         [0.0, inverse]
     }
@@ -73,12 +80,15 @@ vectorised! {
     /// Computes one row of dx; `centred` says that the mean was subtracted.
     fn norm_gradient_row<FMA>(
         x: &[f32], scale: &[f32], gradient: &[f32], mean: f32, inverse: f32, centred: bool,
-        out: &mut [f32],
+        out: &mut [MaybeUninit<f32>],
     ) {
         let count = x.len() as f32;
+        assert!([x, scale, gradient].iter().all(|each| each.len() == out.len()), "one for each");
         for (out, (g, scale)) in out.iter_mut().zip(gradient.iter().zip(scale)) {
-            *out = g * scale;
+            out.write(g * scale);
         }
+        // SAFETY: all of them were just written.
+        let out = unsafe { out.assume_init_mut() };
         let along = sum_pairs::<FMA>(out, x, |g, x, sum| {
             mul_add::<FMA>(g, (x - mean) * inverse, sum)
         }) / count;
@@ -94,9 +104,9 @@ impl Kernel for Norm {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let x = in_order(&inputs[0]);
         let (rows, width) = rows_of(&x);
-        let (mut out, mut moments) = (vec![0.0; rows * width], vec![[0.0; 2]; rows]);
+        let (mut out, mut moments) = (Unwritten::new(rows * width), vec![[0.0; 2]; rows]);
         let scale = floats(&self.scale);
-        change_rows_with(&mut out, width, &mut moments, |range, out, moments| {
+        change_rows_with(out.elements(), width, &mut moments, |range, out, moments| {
             let x = floats(&x)[elements(&range, width)].chunks_exact(width);
             for ((x, out), moments) in x.zip(out.chunks_exact_mut(width)).zip(moments) {
                 *moments = match &self.shift {
@@ -105,7 +115,8 @@ impl Kernel for Norm {
                 };
             }
         });
-        let out = tensor(out, sizes(&x));
+        // SAFETY: each row was written.
+        let out = tensor(unsafe { out.written() }, sizes(&x));
         let saved = || vec![x, tensor(moments.into_flattened(), [rows, 2])];
         (out, if keep { saved() } else { Vec::new() })
     }
@@ -120,7 +131,8 @@ impl Kernel for Norm {
         let gradient = in_order(gradient);
         let (rows, width) = rows_of(x);
         let (scale, centred) = (floats(&self.scale), self.shift.is_some());
-        let out = make_rows(rows, width, |range, out| {
+        let (mut out, mut nothing) = (Unwritten::new(rows * width), vec![(); rows]);
+        change_rows_with(out.elements(), width, &mut nothing, |range, out, _| {
             let x = floats(x)[elements(&range, width)].chunks_exact(width);
             let gradient = floats(&gradient)[elements(&range, width)].chunks_exact(width);
             let moments = floats(moments)[elements(&range, 2)].chunks_exact(2);
@@ -129,6 +141,7 @@ impl Kernel for Norm {
                 norm_gradient_row(x, scale, gradient, moments[0], moments[1], centred, out);
             }
         });
-        vec![Some(tensor(out, sizes(x)))]
+        // SAFETY: each row was written.
+        vec![Some(tensor(unsafe { out.written() }, sizes(x)))]
     }
 }

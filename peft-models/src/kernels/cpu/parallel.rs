@@ -4,7 +4,7 @@ use std::{mem::MaybeUninit, ops::Range};
 
 use rayon::prelude::*;
 
-use super::{destination::Destination, unwritten::Unwritten, view::count};
+use super::{destination::Destination, simd::vectorised, unwritten::Unwritten, view::count};
 
 /// The number of elements that is worth a thread.
 const GRAIN: usize = 16 * 1024;
@@ -20,6 +20,14 @@ pub(super) fn make_rows(
     out
 }
 
+vectorised! {
+    fn multiply_each<FMA>(a: &[f32], b: &[f32], out: &mut [MaybeUninit<f32>]) {
+        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
+            out.write(a * b);
+        }
+    }
+}
+
 /// `a b`, element by element, on all cores.
 pub(super) fn products(a: &[f32], b: &[f32]) -> Vec<f32> {
     assert_eq!(a.len(), b.len(), "one for each");
@@ -27,11 +35,9 @@ pub(super) fn products(a: &[f32], b: &[f32]) -> Vec<f32> {
     let worth = (a.len() / GRAIN).clamp(1, rayon::current_num_threads());
     let each = a.len().div_ceil(worth).max(1);
     let parts = out.elements().par_chunks_mut(each);
-    parts.zip(a.par_chunks(each).zip(b.par_chunks(each))).for_each(|(out, (a, b))| {
-        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
-            out.write(a * b);
-        }
-    });
+    parts
+        .zip(a.par_chunks(each).zip(b.par_chunks(each)))
+        .for_each(|(out, (a, b))| multiply_each(a, b, out));
     // SAFETY: all three are of one length.
     unsafe { out.written() }
 }
@@ -47,11 +53,11 @@ pub(super) fn change_rows(
 }
 
 /// As [`change_rows`], with one of `others` per row.
-pub(super) fn change_rows_with<T: Send>(
-    rows: &mut [f32],
+pub(super) fn change_rows_with<E: Send, T: Send>(
+    rows: &mut [E],
     width: usize,
     others: &mut [T],
-    work: impl Fn(Range<usize>, &mut [f32], &mut [T]) + Sync,
+    work: impl Fn(Range<usize>, &mut [E], &mut [T]) + Sync,
 ) {
     assert_eq!(rows.len(), count(others.len().checked_mul(width)), "one per row");
     let worth = (rows.len() / GRAIN).clamp(1, rayon::current_num_threads());

@@ -4,6 +4,9 @@
 //! `exp` is accurate to 2 units in the last place, `tanh` to 1.5e-7 and `Φ` to 2e-7. NaN stays NaN.
 
 #[cfg(target_arch = "x86_64")]
+use std::sync::LazyLock;
+
+#[cfg(target_arch = "x86_64")]
 use super::switch::levels_left_out;
 
 /// Vector instructions of this machine.
@@ -19,18 +22,29 @@ pub(super) enum Level {
     Portable,
 }
 
+/// The best that the machine has and `PEFT_KERNELS` allows.
+#[cfg(target_arch = "x86_64")]
+static BEST: LazyLock<Level> = LazyLock::new(|| {
+    use std::is_x86_feature_detected as has;
+    if !(has!("avx2") && has!("fma")) {
+        return Level::Portable;
+    }
+    let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq");
+    let best = if wide && has!("avx512vl") { Level::Avx512 } else { Level::Avx2 };
+    best.lowered(levels_left_out())
+});
+
 impl Level {
-    /// The best that the machine has and `PEFT_KERNELS` allows. Both answers are kept, so asking costs nothing.
+    /// The best that the machine has and `PEFT_KERNELS` allows. Each call of a short kernel asks, so the answer is kept.
     pub(super) fn of_machine() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            use std::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") {
-                let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq");
-                let best = if wide && has!("avx512vl") { Self::Avx512 } else { Self::Avx2 };
-                return best.lowered();
-            }
+            let best = *BEST;
+            #[cfg(test)]
+            let best = best.lowered(super::tests::LEVELS_DOWN.get());
+            best
         }
+        #[cfg(not(target_arch = "x86_64"))]
         Self::Portable
     }
 
@@ -45,13 +59,9 @@ impl Level {
         }
     }
 
-    /// Lowered as far as the environment asks for, or a test, see [`super::tests`].
+    /// The level so many below, as the environment asks for, or a test, see [`super::tests`].
     #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn lowered(self) -> Self {
-        let down = levels_left_out();
-        #[cfg(test)]
-        let down = down.max(super::tests::LEVELS_DOWN.get());
+    fn lowered(self, down: usize) -> Self {
         match (self, down) {
             (_, 0) => self,
             (Self::Avx512 | Self::Avx2, 1) => Self::Avx2,
@@ -218,7 +228,16 @@ pub(super) fn max_body(a: &[f32]) -> f32 {
     for (lane, x) in lanes.iter_mut().zip(rest) {
         *lane = if *x > *lane { *x } else { *lane };
     }
-    lanes.iter().fold(f32::NEG_INFINITY, |largest, x| if *x > largest { *x } else { largest })
+    // By halves, as sums are: one after another each would wait for the one before.
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            let other = lanes[lane + width];
+            lanes[lane] = if other > lanes[lane] { other } else { lanes[lane] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! products of each to a sum.
 
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_dpbf16_ps, _mm512_loadu_ps,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use super::{
@@ -29,27 +29,29 @@ pub(super) unsafe fn multiply(piece: &Piece<'_>, rows: usize) {
         let tiles = piece.left[first / TILE_ROWS];
         assert!(tiles.len() >= depth * TILE_ROWS);
         let left = &tiles[first % TILE_ROWS..];
+        let next = piece.next.get(first..).unwrap_or_default();
         // SAFETY: `rows` are rows of the piece; the rest is the caller's promise.
         unsafe {
             let to = piece.to.add(first * piece.row_stride);
             match rows - first {
-                1 => block::<1>(piece, to, left, depth),
-                2 => block::<2>(piece, to, left, depth),
-                3 | 4 => block::<4>(piece, to, left, depth),
-                _ => block::<ROWS>(piece, to, left, depth),
+                1 => block::<1>(piece, to, left, next),
+                2 => block::<2>(piece, to, left, next),
+                3 | 4 => block::<4>(piece, to, left, next),
+                _ => block::<ROWS>(piece, to, left, next),
             }
         }
     }
 }
 
-/// R rows of the result, from `to` on.
+/// R rows of the result, from `to` on. Of each 32 lines in `next` the first 8 are fetched into the second cache meanwhile, so
+/// that the four blocks of a whole piece fetch all of them.
 ///
 /// # Safety
 ///
 /// As [`multiply`], for R rows from `to` on, of which the left side has the first line of each tile in `left`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-unsafe fn block<const R: usize>(piece: &Piece<'_>, to: *mut f32, left: &[Line], depth: usize) {
+unsafe fn block<const R: usize>(piece: &Piece<'_>, to: *mut f32, left: &[Line], next: &[Line]) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     if piece.accumulate {
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -60,10 +62,13 @@ unsafe fn block<const R: usize>(piece: &Piece<'_>, to: *mut f32, left: &[Line], 
             }
         }
     }
-    for step in 0..depth {
+    for step in 0..piece.depth() {
         let left = &left[step * TILE_ROWS..step * TILE_ROWS + R];
         let right = &piece.right[step * STEP..(step + 1) * STEP];
         let (near, far) = right.split_at(TILE_ROWS);
+        for line in next.iter().skip(step * STEP).take(ROWS) {
+            _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(line).cast());
+        }
         for pair in 0..LINE / 2 {
             // SAFETY: both are 64 bytes, whatever they mean.
             let vector = |line: &Line| -> __m512bh { unsafe { std::mem::transmute_copy(line) } };

@@ -15,6 +15,8 @@ pub(super) struct Piece<'a> {
     /// One or two rows of tiles.
     pub(super) left: &'a [&'a [Line]],
     pub(super) right: &'a [Line],
+    /// The right side of the piece after this one, which may be fetched meanwhile; empty if there is none.
+    pub(super) next: &'a [Line],
 }
 
 impl Piece<'_> {

@@ -136,18 +136,24 @@ unsafe fn multiply(
 ) {
     let (first_row, rows) = (block.rows.start, block.rows.len());
     let n = right.num_columns();
-    for depth in (0..left.depth()).step_by(DEPTH) {
-        let depth = depth..left.depth().min(depth + DEPTH);
+    let terms = |first: usize| first..left.depth().min(first + DEPTH);
+    for depth in (0..left.depth()).step_by(DEPTH).map(terms) {
         let accumulate = accumulate || depth.start > 0;
         let lower = first_row + TILE_ROWS;
         let tiles = [left.tiles(first_row, depth.clone()), left.tiles(lower, depth.clone())];
         let tiles = &tiles[..rows.div_ceil(TILE_ROWS)];
         for column in block.columns.clone().step_by(PANEL) {
-            let right = right.panel(column / PANEL, depth.clone());
             let columns = PANEL.min(n - column);
             let offset = first_row * n + column;
             let result = target.destination(offset, span([rows, columns], [n, 1]), n, accumulate);
-            let piece = Piece { to: result.start, row_stride: n, accumulate, left: tiles, right };
+            // The next columns, or the first ones with the next terms.
+            let next = match column + PANEL < block.columns.end {
+                true => right.panel(column / PANEL + 1, depth.clone()),
+                false => right.panel(block.columns.start / PANEL, terms(depth.end)),
+            };
+            let right = right.panel(column / PANEL, depth.clone());
+            let piece =
+                Piece { to: result.start, row_stride: n, accumulate, left: tiles, right, next };
             // SAFETY: of a whole piece, all rows and columns are in the block, and `destination` checked that they
             // are in the buffer; the rest is the caller's promise.
             unsafe {
