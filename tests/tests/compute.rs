@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     less_memory::{self, loss, write_rows},
-    support::{peft, root, succeed, tiny_model},
+    support::{peft, refused_with, root, succeed, tiny_model},
 };
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 16, positions: 64 };
@@ -116,9 +116,7 @@ fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
 }
 
 fn refused(command: &mut Command, code: i32, expected: &[&str]) {
-    let output = command.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{message}");
+    let message = refused_with(command, code);
     for expected in expected {
         assert!(message.contains(expected), "{expected:?} in {message}");
     }
