@@ -45,7 +45,7 @@ pub mod train;
 pub use adapter::{Adapter, AdapterConfig};
 pub use contract::{
     attention_probe::{AttentionMass, AttentionProbe, LayerProbe, PassProbe},
-    batch::{Mask, PaddingSide, TokenBatch},
+    batch::{PaddingSide, TokenBatch},
     block::Block,
     cache::Cache,
     context_budget::ContextBudget,
@@ -55,6 +55,7 @@ pub use contract::{
     lanes::{Lanes, OneLane},
     layer_tape::LayerTape,
     layout::PROMPT_EMBEDDINGS,
+    mask::Mask,
     method::{Mode, PeftMethod},
     method_fields::{MethodFields, StoredSites},
     peft_type::PeftType,

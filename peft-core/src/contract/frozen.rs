@@ -7,13 +7,14 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{
     attention_probe::AttentionProbe,
-    batch::{Mask, PaddingSide, TokenBatch},
+    batch::{PaddingSide, TokenBatch},
     cache::Cache,
     context_budget::check_length,
     head::{Head, HeadLayout},
     lanes::{Lanes, OneLane},
     layer_tape::LayerTape,
     loss::{at_least_f32, smoothed_cross_entropy_sum},
+    mask::Mask,
     spec::{ModelSpec, Side, Site},
     stack::{LayerStates, StackInput, StackOutput},
     task::Task,

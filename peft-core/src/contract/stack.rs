@@ -7,10 +7,11 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
     attention_probe::PassProbe,
-    batch::{Mask, TokenBatch},
+    batch::TokenBatch,
     block::Block,
     cross_input::CrossInput,
     layer_tape::LayerTape,
+    mask::Mask,
     spec::{Side, Site},
     token_cache::TokenCache,
     virtual_tokens::{LayerKeyValues, VirtualTokens},

@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    batch::Mask,
+    mask::Mask,
     spec::{ModelSpec, Side, Site},
 };
 use crate::error::{Error, Result};
