@@ -74,6 +74,16 @@ pub fn session(model: &Path, adapter: Option<&Path>) -> Session {
     Session::new(base, model.to_path_buf(), adapter, &device()).unwrap()
 }
 
+/// Removes the last checkpoint of a run, as if it had been killed before that one; returns the one before it.
+pub fn lose_last_checkpoint(run: &Path) -> PathBuf {
+    let entries = fs::read_dir(run.join("checkpoints")).unwrap();
+    let mut checkpoints: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    checkpoints.sort();
+    assert!(checkpoints.len() > 1, "{checkpoints:?}");
+    fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
+    checkpoints.pop().unwrap()
+}
+
 /// The value of a file of JSON.
 pub fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
