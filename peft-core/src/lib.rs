@@ -13,10 +13,10 @@
 //! | `metrics` | scores of predictions against references | `train` |
 //! | `data` | rows of token ids, labels, batches | `train` or `text` |
 //! | [`adapter`] | the folder on disk, as Python's `peft` reads it | |
-//! | [`methods`] | the parameters of prefix methods with their MLP; the head alone | |
+//! | [`methods`] | what prefix methods share, with their MLP; the head alone | |
 //! | [`optim`] | optimizers, gradient clipping, schedules | |
 //! | [`contract`] | what methods and models agree on | |
-//! | [`formats`] | whole files, what `torch.save`, numpy and llama.cpp write, Git LFS pointers | |
+//! | [`formats`] | reading whole files; the formats of `torch.save`, numpy and llama.cpp; Git LFS pointers | |
 //! | `guard` | panics that become errors | `train` or `text` |
 //! | [`error`] | the one error type | |
 //!
@@ -45,7 +45,7 @@ pub mod train;
 pub use adapter::{Adapter, AdapterConfig};
 pub use contract::{
     attention_probe::{AttentionMass, AttentionProbe, LayerProbe, PassProbe},
-    batch::{Mask, PaddingSide, TokenBatch},
+    batch::{PaddingSide, TokenBatch},
     block::Block,
     cache::Cache,
     context_budget::ContextBudget,
@@ -55,6 +55,7 @@ pub use contract::{
     lanes::{Lanes, OneLane},
     layer_tape::LayerTape,
     layout::PROMPT_EMBEDDINGS,
+    mask::Mask,
     method::{Mode, PeftMethod},
     method_fields::{MethodFields, StoredSites},
     peft_type::PeftType,

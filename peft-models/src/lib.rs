@@ -5,20 +5,20 @@
 //!
 //! | `model_type` | stacks | heads |
 //! |---|---|---|
-//! | `bert`, `roberta`, `camembert`, `xlm-roberta` | encoder | classes of rows and of tokens, answers |
-//! | `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` | decoder | language model, and these |
+//! | `bert`, `roberta`, `camembert`, `xlm-roberta` | encoder | classification of rows and of tokens, question answering |
+//! | `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` | decoder | the same, and language model |
 //! | `t5` (1.0, 1.1, LM-adapted, Flan), `mt5`, `bart` | both | language model; classifiers are skipped |
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `load`, `options`, `compute` | from a folder to a model, and how it computes |
-//! | `not_a_model` | a path that leads to no model: where the model is |
+//! | `not_a_model` | where the model is, for a path that leads to none |
 //! | `adapter_beside` | an adapter in the folder of a base model |
 //! | `quantised` | weights that another tool quantised, refused by name |
 //! | [`config`] | reading `config.json` |
 //! | `class_defaults` | what transformers assumes where `config.json` lacks a key |
-//! | `gguf` | the metadata and the names of GGUF files in the words of transformers |
-//! | [`weights`] | where tensors come from: files, shards, memory; matrices in fewer bits |
+//! | `gguf` | the metadata and tensor names of GGUF files, translated to those of transformers |
+//! | [`weights`] | where tensors come from: files, shards, memory; matrices of fewer bits |
 //! | [`kernels`] | what the CPU computes in place of Burn's general operations (Cargo feature `cpu`) |
 //! | `named_tensors` | the tensors of a model, named after its fields |
 //! | `blocks` | what the families share: attention, norms, linear layers, rotary positions, relative bias |

@@ -16,11 +16,11 @@ use crate::{
 /// A frozen model with what its folder says about it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The model; several may hold it, as replicas of a run do.
+    /// The model, which several may hold, as the replicas of a run do.
     pub model: Arc<dyn FrozenModel>,
     /// Its `config.json`.
     pub config: ModelConfig,
-    /// Which tensors loading used and skipped.
+    /// Which tensors were used, and which were skipped.
     pub report: LoadReport,
     /// Where they are, if in files.
     files: Option<Arc<Source>>,
@@ -28,8 +28,8 @@ pub struct Loaded {
 
 impl Loaded {
     /// SHA-256 of the weights, as their files store them: over the names, the shapes and all bytes of the tensors of the
-    /// model. Neither the division into files nor other spellings of names change it. It reads all files once, so that
-    /// it takes about a second per gigabyte; `None` for weights that are in no file.
+    /// model. Neither the division into files nor other spellings of names change it. All files are read once, which
+    /// takes about a second per gigabyte; `None` for weights that are in no file.
     ///
     /// # Errors
     ///
@@ -45,8 +45,8 @@ impl Loaded {
 /// Loads a Hugging Face model folder, or a GGUF file, which may be the only one of a folder, onto a device. It computes
 /// in f32.
 ///
-/// On the CPU, with the feature `cpu`, tensors that the file holds in f32, and the matrices of a GGUF file in whatever type, are views of it
-/// and are read when they are first used. Do not change or truncate the file while the model is in use; to replace it,
+/// On the CPU, with the feature `cpu`, tensors that the file holds in f32, and the matrices of a GGUF file whatever their
+/// type, are views of it and are read when they are first used. Do not change or truncate the file while the model is in use; to replace it,
 /// rename another file over it.
 ///
 /// # Examples

@@ -18,10 +18,10 @@ pub struct LoadOptions {
     /// the rounding of sums if the layers of a decoder read an encoder. On the CPU (flex) any backward pass does it, on
     /// other devices one that goes through a [`LayerTape`](peft_core::LayerTape), as training does.
     pub recompute: bool,
-    /// How the large matrices are kept in memory. On other devices than the CPU (flex), those of fewer bits than products are
-    /// in eight, which are widened for each product and again for its gradient.
+    /// How the large matrices are kept in memory. On devices other than the CPU (flex), the one format of fewer bits than
+    /// products have is that of eight, whose matrices are widened for each product and again for its gradient.
     pub weights: WeightFormat,
-    /// In which type it multiplies with them, for models in f32; other devices also keep them in it.
+    /// The type of products with them, for models in f32; devices other than the CPU also keep them in it.
     pub compute: Compute,
 }
 

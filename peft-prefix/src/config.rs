@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PrefixConfig {
-    /// P: length of the prefix; 20. The paper finds 10 best for tables and 200 for summaries.
+    /// P: length of the prefix. Default 20; the paper finds 10 best for tables and 200 for summaries.
     pub num_virtual_tokens: usize,
-    /// Whether an MLP makes the keys and values during training; true. Without it they are free
+    /// Whether an MLP makes the keys and values during training. Default true; without it they are free
     /// parameters, which the paper finds less stable to train.
     pub prefix_projection: bool,
-    /// E: width of the MLP's input; `None` for H, as in the paper. PEFT uses K * D.
+    /// E: width of the MLP's input. Default `None`, for H, as in the paper; PEFT uses K * D.
     pub embedding_size: Option<usize>,
-    /// M: width of the MLP's hidden layer; 512, as in the paper for tables (800 for summaries).
+    /// M: width of the MLP's hidden layer. Default 512, as in the paper for tables (800 for summaries).
     pub hidden_size: usize,
-    /// Dropout rate of the prefix's keys and values; 0, as in the paper.
+    /// Dropout rate of the prefix's keys and values. Default 0, as in the paper.
     pub dropout: f64,
-    /// On an encoder-decoder: the attention sites that get a prefix, all three as in the paper, and which
-    /// positions follow it. On a decoder: whether it is an infix.
+    /// On an encoder-decoder: the attention sites that get a prefix (default all three, as in the paper), and
+    /// which positions follow it. On a decoder: whether it is an infix.
     #[serde(flatten)]
     pub placement: Placement,
 }
@@ -34,13 +34,13 @@ impl Default for PrefixConfig {
 }
 
 impl PrefixConfig {
-    /// P where none is given.
+    /// The default P.
     pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 20;
 
-    /// M where none is given.
+    /// The default M.
     pub const DEFAULT_HIDDEN_SIZE: usize = prefix::DEFAULT_HIDDEN_SIZE;
 
-    /// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is smaller.
+    /// AdamW's default learning rate. An MLP amplifies each step, so with one it is smaller.
     pub const fn default_lr(prefix_projection: bool) -> f64 {
         prefix::default_lr(prefix_projection)
     }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Here P is the number of virtual tokens, E the width of Z, M that of the MLP's hidden layer; the model has L
-//! layers of K key/value heads of size D, and the hidden size H. `[a ; b]` is a in front of b.
+//! layers of K key/value heads of size D, and the hidden size H. `[a ; b]` is a followed by b.
 //!
 //! | what | shape | name of the tensor |
 //! |---|---|---|
@@ -27,8 +27,8 @@
 //! applied to them.
 //!
 //! As an infix (section 7.3; [`Placement::infix`](peft_core::methods::prefix::Placement::infix)) they stand in the row of
-//! a decoder, in front of the last token of its source: `[keys in front ; prefix keys ; keys behind]`, where what is in
-//! front does not see them.
+//! a decoder, in front of the last token of its source: `[keys before ; prefix keys ; keys after]`, where what comes
+//! before does not see them.
 //!
 //! # Where the equation is computed
 //!

@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 use crate::{PrefixConfig, PrefixInit};
 
 /// Keys and values in front of those of the tokens, in every attention layer:
-/// `MLP(P') = W2 tanh(W1 P' + b1) + b2`, cut into one key and one value per layer
+/// `MLP(Z) = tanh(Z W_inᵀ + b_in) W_outᵀ + b_out`, cut into one key and one value per layer
 /// (Li & Liang 2021, <https://arxiv.org/abs/2101.00190>).
 ///
-/// P' is `[P, E]`, the result `[P, L * 2 * K * D]`. [`fold`](PeftMethod::fold) keeps only the result.
+/// Z is `[P, E]`, the result `[P, L * 2 * K * D]`. [`fold`](PeftMethod::fold) keeps only the result.
 ///
 /// An encoder-decoder has one prefix for each of its three attention sites, each with its own MLP.
 #[derive(Module, Debug)]

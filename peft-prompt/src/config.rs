@@ -9,9 +9,9 @@ use crate::EncoderConfig;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PromptConfig {
-    /// P: rows of the prompt; 20. The paper uses 100, and finds little to gain beyond 20.
+    /// P: rows of the prompt. Default 20; the paper uses 100, and finds little to gain beyond 20.
     pub num_virtual_tokens: usize,
-    /// The encoder that makes the rows during training, as in P-tuning; `None`: the rows themselves are trained.
+    /// The encoder that makes the rows during training, as in P-tuning. Default `None`: the rows themselves are trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderConfig>,
 }
@@ -23,10 +23,10 @@ impl Default for PromptConfig {
 }
 
 impl PromptConfig {
-    /// P where none is given.
+    /// The default P.
     pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 20;
 
-    /// AdamW's learning rate where none is given. An encoder multiplies each step, so with one it is smaller.
+    /// AdamW's default learning rate. An encoder amplifies each step, so with one it is smaller.
     pub const fn default_lr(encoder: bool) -> f64 {
         if encoder { 1e-3 } else { 3e-2 }
     }

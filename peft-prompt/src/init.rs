@@ -13,8 +13,9 @@ use rand::Rng;
 /// Rows of the embedding table that samples and the standard deviation are taken from.
 const POPULATION: usize = 5000;
 
-/// What a prompt `[P, H]` starts from, or with an [encoder](crate::EncoderConfig) its input Z. The default is [`SampledVocab`](Self::SampledVocab) over 5000 rows;
-/// where classes have names, the paper's best is [`ClassLabels`](Self::ClassLabels).
+/// What a prompt `[P, H]` starts from, or with an [encoder](crate::EncoderConfig) its input Z. The default is
+/// [`SampledVocab`](Self::SampledVocab) over 5000 rows; where classes have names, the paper's best is
+/// [`ClassLabels`](Self::ClassLabels).
 #[derive(Clone, Debug, PartialEq)]
 pub enum PromptInit {
     /// Every value from U[-range, range); the paper's range is 0.5.

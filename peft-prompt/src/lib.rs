@@ -8,7 +8,7 @@
 //! Pr(Y | [W ; embed(X)])        W: [P, H], the only thing that is trained
 //! ```
 //!
-//! where P is the number of virtual tokens, H the model's hidden size, and `[a ; b]` is a in front of b.
+//! where P is the number of virtual tokens, H the model's hidden size, and `[a ; b]` is a followed by b.
 //!
 //! | what | shape | |
 //! |---|---|---|
@@ -74,8 +74,7 @@
 //! W = MLP(Z)               MLP(y) = ReLU(ReLU(y W_0ᵀ + b_0) W_2ᵀ + b_2) W_4ᵀ + b_4
 //! ```
 //!
-//! Z and the layers are trained. The LSTM reads the rows from both ends; its equations are at
-//! [`LstmDirection`]. M is the width of the hidden layers ([`EncoderConfig`]).
+//! Z and the layers are trained. The LSTM is bidirectional; its equations are at [`LstmDirection`]. M is the width of the hidden layers ([`EncoderConfig`]).
 //!
 //! | what | shape | name of the tensor |
 //! |---|---|---|

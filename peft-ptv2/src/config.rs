@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PTuningV2Config {
-    /// P: virtual tokens in each layer; 16. The paper recommends fewer than 20 for simple classification and
-    /// about 100 for sequence labelling.
+    /// P: virtual tokens in each layer. Default 16; the paper recommends fewer than 20 for simple
+    /// classification and about 100 for sequence labelling.
     pub num_virtual_tokens: usize,
-    /// The layers that have virtual tokens, counted from 0, in rising order; `None` for all. The later
-    /// layers matter most.
+    /// The layers that have virtual tokens, counted from 0, in rising order. Default `None`, for all; the
+    /// later layers matter most.
     pub layers: Option<Vec<usize>>,
-    /// Dropout rate of the keys and values; 0. The paper's code uses the model's own dropout here, 0.1.
+    /// Dropout rate of the keys and values. Default 0; the paper's code uses the model's own dropout, 0.1.
     pub dropout: f64,
-    /// Whether an MLP makes the keys and values during training; false. The paper finds that it helps on
-    /// some tasks and hurts on others.
+    /// Whether an MLP makes the keys and values during training. Default false; the paper finds that it
+    /// helps on some tasks and hurts on others.
     pub prefix_projection: bool,
-    /// M: width of the MLP's hidden layer; 512.
+    /// M: width of the MLP's hidden layer. Default 512.
     pub hidden_size: usize,
-    /// On an encoder-decoder: the attention sites that get virtual tokens, all three, and which positions
-    /// follow them. On a decoder: whether they are an infix.
+    /// On an encoder-decoder: the attention sites that get virtual tokens (default all three), and which
+    /// positions follow them. On a decoder: whether they are an infix.
     #[serde(flatten)]
     pub placement: Placement,
 }
@@ -36,13 +36,13 @@ impl Default for PTuningV2Config {
 }
 
 impl PTuningV2Config {
-    /// P where none is given.
+    /// The default P.
     pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 16;
 
-    /// M where none is given.
+    /// The default M.
     pub const DEFAULT_HIDDEN_SIZE: usize = prefix::DEFAULT_HIDDEN_SIZE;
 
-    /// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is smaller.
+    /// AdamW's default learning rate. An MLP amplifies each step, so with one it is smaller.
     pub const fn default_lr(prefix_projection: bool) -> f64 {
         prefix::default_lr(prefix_projection)
     }

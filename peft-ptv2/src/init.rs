@@ -18,7 +18,7 @@ pub enum PTuningV2Init {
     /// Keys and values from N(0, std²); with the projection, its embedding and weights, while its biases are
     /// zero. 0.02 is what transformers, on which the paper's code is built, uses for new modules of a BERT.
     Random {
-        /// Standard deviation; 0.02.
+        /// Standard deviation. Default 0.02.
         std: f64,
     },
     /// All keys and values zero (with the projection: its last layer is zero).

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Here P is the number of virtual tokens and l that of the chosen layers; the model has K key/value heads of
-//! size D, and the hidden size H. `[a ; b]` is a in front of b.
+//! size D, and the hidden size H. `[a ; b]` is a followed by b.
 //!
 //! | what | shape | name of the tensor |
 //! |---|---|---|

@@ -4,6 +4,7 @@ Not a program. Versions that made the committed results: Python 3.11.7, torch 2.
 peft 0.21.2, safetensors 0.8.0, tokenizers 0.23.3, one thread on a CPU.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -35,6 +36,22 @@ def quiet():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     warnings.filterwarnings("ignore")
+
+
+def make_cases(doc, out, cases, make, seed):
+    """The command line of a script with a folder for each case: `make(case, seed, out)` for those of --only.
+
+    A case has the same seed whichever others are made. Returns --out.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--only", nargs="+", choices=cases, default=list(cases))
+    args = parser.parse_args()
+    quiet()
+    for index, case in enumerate(cases):
+        if case in args.only:
+            make(case, seed + index, args.out)
+    return args.out
 
 
 def generator(seed):

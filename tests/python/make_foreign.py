@@ -13,9 +13,6 @@ cases.json: base, file, task, further flags of `peft convert`, and what it shoul
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
 
-import argparse
-from pathlib import Path
-
 import peft
 import torch
 from common import (
@@ -23,8 +20,8 @@ from common import (
     fresh,
     generator,
     load_base,
+    make_cases,
     output_logits,
-    quiet,
     randomise_adapter,
     read_jsonl,
     row_inputs,
@@ -285,19 +282,12 @@ def make_case(case, seed, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=VECTORS / "foreign")
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
-    args = parser.parse_args()
-    quiet()
-    for seed, case in enumerate(CASES):
-        if case in args.only:
-            make_case(case, 6000 + seed, args.out)
+    out = make_cases(__doc__, VECTORS / "foreign", CASES, make_case, 6000)
     cases = {
         case: {"base": base, "file": file, "flags": flags, "called": called}
         for case, (base, file, flags, called, _) in CASES.items()
     }
-    write_json(args.out / "cases.json", cases)
+    write_json(out / "cases.json", cases)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,6 @@ does not change what PEFT computes for a prefix.
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
 
-import argparse
-from pathlib import Path
-
 import torch
 from common import (
     NUM_VIRTUAL_TOKENS,
@@ -46,9 +43,9 @@ from common import (
     generator,
     load_adapter,
     load_base,
+    make_cases,
     new_adapter,
     output_logits,
-    quiet,
     row_inputs,
     row_logits,
     save_adapter,
@@ -204,16 +201,5 @@ def make_model(name, seed, out):
         make_adapter(name, "p-tuning", gen, out, rows, plain)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=VECTORS / "logits")
-    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
-    args = parser.parse_args()
-    quiet()
-    for seed, name in enumerate(TASKS):
-        if name in args.only:
-            make_model(name, 1000 + seed, args.out)
-
-
 if __name__ == "__main__":
-    main()
+    make_cases(__doc__, VECTORS / "logits", TASKS, make_model, 1000)

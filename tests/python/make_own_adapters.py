@@ -17,9 +17,6 @@ and head on rows P, ...; the whole model with the input of its pooler or head cu
 Committed results: torch 2.15.0, transformers 5.23.0.
 """
 
-import argparse
-from pathlib import Path
-
 import torch
 from check_interop import refusal
 from common import (
@@ -29,7 +26,7 @@ from common import (
     fresh,
     generator,
     load_base,
-    quiet,
+    make_cases,
     read_jsonl,
     row_inputs,
     row_logits,
@@ -185,16 +182,5 @@ def make_case(case, seed, out):
     print(f"{name}/{adapter}: prompt_embeddings {tuple(saved.shape)}, logits moved by at most {moved:.2f}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=VECTORS / "logits")
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
-    args = parser.parse_args()
-    quiet()
-    for seed, case in enumerate(CASES):
-        if case in args.only:
-            make_case(case, 5000 + seed, args.out)
-
-
 if __name__ == "__main__":
-    main()
+    make_cases(__doc__, VECTORS / "logits", CASES, make_case, 5000)

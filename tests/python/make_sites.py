@@ -19,9 +19,6 @@ trusted with both position rules.
 Committed results: torch 2.15.0, transformers 5.23.0.
 """
 
-import argparse
-from pathlib import Path
-
 import own_forward
 import torch
 from check_interop import refusal
@@ -33,7 +30,7 @@ from common import (
     fresh,
     generator,
     load_base,
-    quiet,
+    make_cases,
     read_jsonl,
     row_logits,
     save_rows,
@@ -163,16 +160,5 @@ def make_model(name, seed, out):
         print(f"  {adapter}: {shapes}, logits moved by at most {moved:.2f}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=VECTORS / "logits")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
-    args = parser.parse_args()
-    quiet()
-    for seed, name in enumerate(MODELS):
-        if name in args.only:
-            make_model(name, 4000 + seed, args.out)
-
-
 if __name__ == "__main__":
-    main()
+    make_cases(__doc__, VECTORS / "logits", MODELS, make_model, 4000)

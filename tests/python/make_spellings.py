@@ -28,9 +28,7 @@ Logits come from the model before its file was rewritten; transformers loads the
 Committed results: torch 2.15.0, transformers 5.23.0.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import torch
 from common import (
@@ -39,7 +37,7 @@ from common import (
     fresh,
     generator,
     load_base,
-    quiet,
+    make_cases,
     row_logits,
     save_rows,
     scale_weights,
@@ -210,16 +208,5 @@ def make_model(name, seed, out):
     print(f"{name}: {size} kB, logits std {torch.cat([t.flatten() for t in plain]).std():.2f}, loaded again within {worst:.0e}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=VECTORS / "logits")
-    parser.add_argument("--only", nargs="+", choices=BASE_ONLY, default=list(BASE_ONLY))
-    args = parser.parse_args()
-    quiet()
-    for seed, name in enumerate(BASE_ONLY):
-        if name in args.only:
-            make_model(name, 3000 + seed, args.out)
-
-
 if __name__ == "__main__":
-    main()
+    make_cases(__doc__, VECTORS / "logits", BASE_ONLY, make_model, 3000)

@@ -9,7 +9,7 @@ use std::{
 use peft_core::Adapter;
 use serde_json::{Value, json};
 
-use crate::support::{copy_model, peft, root, succeed};
+use crate::support::{copy_model, peft, root, succeed, told};
 
 const TOKENIZER_FILE: &str = "special_tokens_map.json";
 
@@ -44,8 +44,9 @@ fn resume(dir: &Path, steps: &str) -> Command {
     command
 }
 
-fn said(command: &mut Command) -> String {
-    String::from_utf8(succeed(command).stderr).unwrap()
+/// What a command that succeeds says on stderr.
+fn notes(command: &mut Command) -> String {
+    told(command).1
 }
 
 #[test]
@@ -77,12 +78,12 @@ fn a_run_does_not_go_on_with_another_config() {
         let mut command = peft(dir);
         command.args(["generate", "--model=model", "--adapter=out", "--input=rows.jsonl"]);
         command.args(["--max-new-tokens=2"]).args(more);
-        said(&mut command)
+        notes(&mut command)
     };
     let told = "config.json is not as it was where out was trained: layer_norm_epsilon (then";
     assert!(generate(&[]).contains(told), "{}", generate(&[]));
     assert!(!generate(&["--any-base"]).contains("is not as it was"));
-    let of_start = said(&mut train(dir, &["--steps=1", "--init-adapter=out", "--out=again"]));
+    let of_start = notes(&mut train(dir, &["--steps=1", "--init-adapter=out", "--out=again"]));
     assert!(
         of_start.contains("is not as it was where the adapter of --init-adapter"),
         "{of_start}"
@@ -91,7 +92,7 @@ fn a_run_does_not_go_on_with_another_config() {
     // With the file as it was, and another that only describes it, the run goes on.
     set(&base, "layer_norm_epsilon", json!(1e-5));
     set(&base, "transformers_version", json!("99"));
-    let went_on = said(&mut resume(dir, "6"));
+    let went_on = notes(&mut resume(dir, "6"));
     assert!(!went_on.contains("is not as it was") && !went_on.contains("base model:"), "{went_on}");
     assert!(!generate(&[]).contains("is not as it was"));
 }
@@ -104,7 +105,7 @@ fn another_file_of_the_tokenizer_is_told() {
     let base = model(dir);
     succeed(&mut train(dir, &["--num-virtual-tokens=2", "--steps=4", "--out=out"]));
     fs::write(base.join(TOKENIZER_FILE), "{ }").unwrap();
-    let went_on = said(&mut resume(dir, "6"));
+    let went_on = notes(&mut resume(dir, "6"));
     let told = format!("note: {TOKENIZER_FILE} of the base model: not as when the run began");
     assert!(went_on.contains(&told), "{went_on}");
     // Where the adapter is used, too; and the token that ends a text is one of the tokens.
@@ -113,7 +114,7 @@ fn another_file_of_the_tokenizer_is_told() {
     let generate = || {
         let mut command = peft(dir);
         command.args(["generate", "--model=model", "--adapter=other", "--input=rows.jsonl"]);
-        said(command.arg("--max-new-tokens=2"))
+        notes(command.arg("--max-new-tokens=2"))
     };
     fs::write(dir.join("rows.jsonl"), "{\"input_ids\": [3, 4, 5]}\n").unwrap();
     assert!(!generate().contains("is not as it was"), "{}", generate());
@@ -138,6 +139,6 @@ fn a_run_of_an_earlier_version_goes_on_with_a_note() {
         fs::write(path, state.to_string()).unwrap();
         fs::remove_file(folder.join("SHA256SUMS")).unwrap();
     }
-    let went_on = said(&mut resume(dir, "6"));
+    let went_on = notes(&mut resume(dir, "6"));
     assert!(went_on.contains("begun by an earlier version"), "{went_on}");
 }

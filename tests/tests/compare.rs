@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{peft, root, succeed, tiny_model, told};
 
 const ROWS: &str = "tests/vectors/training/bert-prefix/rows.jsonl";
 const VALID: &str = "tests/vectors/training/bert-prompt/rows.jsonl";
@@ -44,12 +44,6 @@ fn compare(dir: &Path, args: &[&str]) -> Command {
     let mut command = peft(dir);
     command.arg("compare").args(args);
     command
-}
-
-/// What is printed, and what is said.
-fn told(command: &mut Command) -> (String, String) {
-    let output = succeed(command);
-    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
 fn refused(command: &mut Command, code: i32) -> String {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     less_memory::{self, loss, write_rows},
-    support::{peft, root, succeed, tiny_model},
+    support::{lose_last_checkpoint, peft, read_json, refused_with, root, succeed, tiny_model},
 };
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 16, positions: 64 };
@@ -116,9 +116,7 @@ fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
 }
 
 fn refused(command: &mut Command, code: i32, expected: &[&str]) {
-    let output = command.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{message}");
+    let message = refused_with(command, code);
     for expected in expected {
         assert!(message.contains(expected), "{expected:?} in {message}");
     }
@@ -189,18 +187,10 @@ fn runs_without_kernels_go_on_in_their_type() {
         assert_ne!(losses(dtype), losses("f32"));
         let scaled = lines(dtype).iter().any(|line| line["loss_scale"].is_number());
         assert_eq!(scaled, dtype == "f16");
-        // As if it had been killed before its last checkpoint.
         let cut = format!("{dtype}-cut");
         off(&mut train(path, &cut, &flags));
-        let mut checkpoints: Vec<_> = fs::read_dir(path.join(&cut).join("checkpoints"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        checkpoints.sort();
-        assert!(checkpoints.len() > 1, "{checkpoints:?}");
-        fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
-        let state = fs::read_to_string(checkpoints[0].join("state.json")).unwrap();
-        let state: Value = serde_json::from_str(&state).unwrap();
+        let checkpoint = lose_last_checkpoint(&path.join(&cut));
+        let state = read_json(&checkpoint.join("state.json"));
         let factor = &state["progress"]["loss_scale"]["factor"];
         assert_eq!(factor.is_number(), dtype == "f16", "{state}");
         off(peft(&root()).args(["train", "--resume", "--out"]).arg(path.join(&cut)));
@@ -223,9 +213,7 @@ fn other_kernels_on_resuming_are_told() {
     succeed(&mut train(dir.path(), "out", &["--checkpoint-every", "2"]));
     let resume = |kernels: &str, cut: bool| {
         if cut {
-            let checkpoints = fs::read_dir(out.join("checkpoints")).unwrap();
-            let last = checkpoints.map(|entry| entry.unwrap().path()).max().unwrap();
-            fs::remove_dir_all(last).unwrap();
+            lose_last_checkpoint(&out);
         }
         let mut command = peft(&root());
         command.args(["train", "--resume", "--out"]).arg(&out).env("PEFT_KERNELS", kernels);

@@ -7,7 +7,7 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{peft, root, succeed, tiny_model, told};
 
 /// The rows of a tiny model.
 fn rows(name: &str) -> String {
@@ -25,7 +25,7 @@ fn train(dir: &Path, flags: &[&str]) -> Command {
 }
 
 fn stdout(command: &mut Command) -> String {
-    String::from_utf8(succeed(command).stdout).unwrap()
+    told(command).0
 }
 
 fn parsed(text: &str) -> Value {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use peft_tests::vectors;
 use serde_json::Value;
 
-use crate::support::{peft, succeed};
+use crate::support::{peft, refused_with, succeed};
 
 /// `text` and `chat` of the folder `model`: whether they work, and the reason.
 fn info(dir: &Path) -> [(bool, String); 2] {
@@ -56,4 +56,22 @@ fn an_encoder_decoder_has_no_chat() {
     fs::write(model.join("chat_template.jinja"), "{{ messages[0].content }}").unwrap();
     let [text, chat] = info(dir.path());
     assert!(text.0 && !chat.0 && chat.1 == "an encoder-decoder has no chat", "{text:?} {chat:?}");
+}
+
+#[test]
+fn info_answers_for_models_that_are_not_supported() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    fs::create_dir(&model).unwrap();
+    let config = r#"{"model_type": "mamba", "architectures": ["MambaForCausalLM"]}"#;
+    fs::write(model.join("config.json"), config).unwrap();
+    let output = succeed(peft(dir.path()).args(["info", "model", "--json"]));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["supported"], &json["model_type"]), (&false.into(), &"mamba".into()));
+    assert!(json["reason"].as_str().unwrap().contains("model/config.json: key `model_type`"));
+    let output = succeed(peft(dir.path()).args(["info", "model"]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("This mamba model is not supported: "), "{text}");
+    let said = refused_with(peft(dir.path()).args(["info", "none"]), 1);
+    assert!(said.starts_with("error: ") && said.contains("cannot read none/config.json"), "{said}");
 }

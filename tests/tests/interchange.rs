@@ -1,5 +1,5 @@
 //! Adapters and prompts made by other programs: real ones, those of `tests/vectors/files` (see
-//! `python/make_files.py`), and what `peft convert`, `peft inspect` and `peft info` make of them.
+//! `python/make_files.py`), and what `peft convert` and `peft inspect` make of them.
 
 use std::{
     fs,
@@ -331,21 +331,4 @@ fn prompts_alone_need_a_task_and_fit_their_model() {
         let args = ["convert", "--from", prefix.to_str().unwrap(), "--to", "-", "--format", format];
         fail(dir, &args, 2, says);
     }
-}
-
-#[test]
-fn info_answers_for_models_that_are_not_supported() {
-    let dir = tempfile::tempdir().unwrap();
-    let model = dir.path().join("model");
-    fs::create_dir(&model).unwrap();
-    let config = r#"{"model_type": "mamba", "architectures": ["MambaForCausalLM"]}"#;
-    fs::write(model.join("config.json"), config).unwrap();
-    let output = succeed(peft(dir.path()).args(["info", "model", "--json"]));
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&json["supported"], &json["model_type"]), (&false.into(), &"mamba".into()));
-    assert!(json["reason"].as_str().unwrap().contains("model/config.json: key `model_type`"));
-    let output = succeed(peft(dir.path()).args(["info", "model"]));
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("This mamba model is not supported: "), "{text}");
-    fail(dir.path(), &["info", "none"], 1, "cannot read none/config.json");
 }

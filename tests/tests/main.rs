@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod adafactor;
+mod adapter_files;
 mod analysis;
 mod bad_input;
 mod base_files;

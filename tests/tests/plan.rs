@@ -1,6 +1,9 @@
 //! `peft plan`: sizes from configs alone are those of loaded models, what is trained is what training counts, and wrong
 //! flags are told.
 
+mod refused;
+mod stored;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,10 +12,10 @@ use std::{
 
 use burn::module::Module;
 use peft_models::{ModelConfig, outline_of};
-use peft_tests::{device, vectors};
+use peft_tests::device;
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{peft, read_json, root, succeed, tiny_model};
 
 /// A folder with a `config.json` and nothing else.
 fn config_alone(dir: &Path, name: &str, config: &Value) -> PathBuf {
@@ -34,14 +37,14 @@ fn planned(model: &Path, flags: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The exit code and the message of a plan that is refused.
-fn refused(model: &Path, flags: &[&str]) -> (Option<i32>, String) {
-    let output = plan(model, flags).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+/// A part of the memory of a step.
+fn part_of<'a>(found: &'a Value, name: &str) -> Option<&'a Value> {
+    found["step"]["memory"].as_array().unwrap().iter().find(|own| own["part"] == name)
 }
 
-fn json_of(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+/// The bytes of a part of the memory of a step.
+fn bytes_of(found: &Value, name: &str) -> Option<u64> {
+    part_of(found, name).map(|own| own["bytes"].as_u64().unwrap())
 }
 
 fn t5_xxl() -> Value {
@@ -171,7 +174,8 @@ fn rows_on_a_gpu_are_padded_to_multiples_of_sixteen() {
     let gpt2 = |tokens| of("gpt2", tokens, &causal);
     assert_eq!(gpt2(17), gpt2(32));
     assert_ne!(gpt2(16), gpt2(17));
-    let most = json_of(&root().join(tiny_model("gpt2")).join("config.json"))["n_positions"].clone();
+    let most =
+        read_json(&root().join(tiny_model("gpt2")).join("config.json"))["n_positions"].clone();
     let most = most.as_u64().unwrap() as usize - 4;
     assert!(!most.is_multiple_of(16) && most > 17);
     assert_eq!(gpt2(most - 1), gpt2(most), "there are no more positions");
@@ -250,11 +254,7 @@ fn this_machine_is_measured() {
     // General operations keep more.
     let off = succeed(plan(&model, &flags).arg("--json").env("PEFT_KERNELS", "off"));
     let off: Value = serde_json::from_slice(&off.stdout).unwrap();
-    let kept = |found: &Value| {
-        let parts = found["step"]["memory"].as_array().unwrap();
-        let kept = parts.iter().find(|own| own["part"] == "kept for the backward pass");
-        kept.unwrap()["bytes"].as_u64().unwrap()
-    };
+    let kept = |found: &Value| bytes_of(found, "kept for the backward pass").unwrap();
     assert!(kept(&off) > kept(&found), "{off}");
     // Training multiplies with them in either type.
     for dtype in ["bf16", "f16"] {
@@ -265,30 +265,6 @@ fn this_machine_is_measured() {
         let text = off.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(says.iter().all(|says| text.contains(says)), "{off}");
     }
-}
-
-/// Kernels alone read matrices as a GGUF file stores them: without them training widens all of it while it is loaded.
-#[test]
-fn matrices_of_gguf_files_stay_as_they_are_for_kernels_alone() {
-    let model = vectors("gguf/llama.gguf");
-    let flags = ["--method=ptv2", "--task=causal-lm", "--tokens-per-row=16", "--json"];
-    let found = |kernels: &str| -> Value {
-        let output = succeed(plan(&model, &flags).env("PEFT_KERNELS", kernels));
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    let of_part = |found: &Value, name: &str| {
-        let parts = found["step"]["memory"].as_array().unwrap();
-        parts.iter().find(|own| own["part"] == name).cloned()
-    };
-    let (stored, widened) = (found("portable"), found("off"));
-    let weights = of_part(&stored, "frozen weights").unwrap();
-    let file = fs::metadata(&model).unwrap().len();
-    assert_eq!((&weights["bytes"], &weights["exact"]), (&json!(file), &json!(false)));
-    assert!(of_part(&stored, "upcast weights").is_some(), "{stored}");
-    let weights = of_part(&widened, "frozen weights").unwrap();
-    let parameters = widened["parameters"].as_u64().unwrap();
-    assert_eq!((&weights["bytes"], &weights["exact"]), (&json!(4 * parameters), &json!(true)));
-    assert_eq!(of_part(&widened, "upcast weights"), None);
 }
 
 /// Where nothing names the classes, the rows of `--train` have them, as for training.
@@ -349,149 +325,10 @@ fn what_is_assumed_and_what_is_small_is_told_as_it_is() {
     }
     let found = planned(&model, &flags[..3]);
     assert_eq!((&found["classes"], &found["classes_assumed"]), (&json!(2), &json!(true)));
-    let of_part = |name: &str| {
-        let parts = found["step"]["memory"].as_array().unwrap();
-        parts.iter().find(|own| own["part"] == name).unwrap()["bytes"].as_u64().unwrap()
-    };
     // P-tuning v2 on a tiny model trains a few kilobytes.
-    let trained = of_part("trained parameters");
+    let trained = bytes_of(&found, "trained parameters").unwrap();
     assert!((1_000..950_000).contains(&trained), "{trained}");
     let line =
         text(&[]).lines().find(|line| line.starts_with("trained parameters")).map(String::from);
     assert!(line.as_ref().is_some_and(|line| line.contains(" kB")), "{line:?}");
-}
-
-/// These flags, and those of a task, its rows and a device.
-fn of<'a>(flags: &[&'a str]) -> Vec<&'a str> {
-    [flags, &["--task=causal-lm", "--tokens-per-row=64", "--device=h100"]].concat()
-}
-
-/// On a GPU the type of products is the one that matrices are kept in: to say both changes nothing.
-#[test]
-fn matrices_may_be_kept_in_the_type_of_products() {
-    let model = root().join(tiny_model("gpt2"));
-    let flags = ["--method=ptv2", "--task=causal-lm", "--tokens-per-row=16", "--dtype=bf16"];
-    let both = [&flags[..], &["--base-weights=bf16"]].concat();
-    assert_eq!(planned(&model, &both)["step"], planned(&model, &flags)["step"]);
-}
-
-/// On a GPU, too: a byte for each number of a matrix, a scale for each of its rows, and one matrix at a time in f32.
-#[test]
-fn matrices_in_eight_bits_take_a_quarter_and_one_in_f32() {
-    let dir = tempfile::tempdir().unwrap();
-    let llama = config_alone(dir.path(), "llama", &llama_70b());
-    let flags = ["--method=ptv2", "--task=causal-lm", "--tokens-per-row=16"];
-    let of_part = |found: &Value, name: &str| {
-        let parts = found["step"]["memory"].as_array().unwrap();
-        parts.iter().find(|own| own["part"] == name).map(|own| own["bytes"].as_u64().unwrap())
-    };
-    let exact = planned(&llama, &flags);
-    let int8 = planned(&llama, &[&flags[..], &["--base-weights=int8"]].concat());
-    let [wide, narrow] = [&exact, &int8].map(|found| of_part(found, "frozen weights").unwrap());
-    let share = narrow as f64 / wide as f64;
-    assert!((0.25..0.2505).contains(&share), "{share}");
-    assert_eq!(of_part(&exact, "upcast weights"), None);
-    // Gate and up of a layer, twice.
-    assert_eq!(of_part(&int8, "upcast weights"), Some(4 * 2 * 2 * 28_672 * 8192));
-}
-
-#[test]
-fn what_makes_no_sense_is_refused_as_in_training() {
-    let dir = tempfile::tempdir().unwrap();
-    let llama = config_alone(dir.path(), "llama", &llama_70b());
-    let mine = dir.path().join("mine.toml");
-    fs::write(&mine, "[devices.mine]\nname = \"mine\"\n").unwrap();
-    let mine = format!("--hardware={}", mine.display());
-    let cases: Vec<(Vec<&str>, &str)> = vec![
-        (of(&["--method=ptv2", "--devices=1,0"]), "--devices: found 0"),
-        (
-            of(&["--method=ptv2", "--devices=64", "--one-batch", "--batch-size=8"]),
-            "one batch has 8 rows",
-        ),
-        (of(&["--method=ptv2", "--sites=encoder"]), "--sites: not used by a llama model"),
-        (of(&["--method=prompt", "--layers=1"]), "--layers: prompt has no such setting"),
-        (of(&["--method=ptv2", "--layers=80"]), "the model has the layers 0 to 79"),
-        (
-            of(&["--method=prompt", "--num-virtual-tokens=4090"]),
-            "4096 positions for them and the row",
-        ),
-        (of(&["--method=head"]), "head: only classification has a head"),
-        (
-            of(&["--method=ptv2", "--base-weights=bf16"]),
-            "--base-weights: found bf16, which with --dtype f32 is for the CPU, not for NVIDIA H100",
-        ),
-        (
-            of(&["--method=ptv2", "--base-weights=int8", "--dtype=bf16"]),
-            "--base-weights: found int8, and bf16 for --dtype",
-        ),
-        (
-            of(&["--method=ptv2", "--base-weights=bf16", "--dtype=f16"]),
-            "--base-weights: found bf16, and f16 for --dtype",
-        ),
-        (
-            of(&["--method=ptv2", "--base-weights=f32", "--dtype=bf16"]),
-            "--base-weights: found f32, and bf16 for --dtype",
-        ),
-        (of(&["--method=ptv2", "--peak-share=1.5"]), "--peak-share: found 1.5"),
-        (of(&["--method=ptv2", "--peak-share=0"]), "--peak-share: found 0"),
-        (of(&["--method=ptv2", "--peak-share=NaN"]), "--peak-share: found NaN"),
-        (of(&["--method=ptv2", "--peak-share=1e-30"]), "expected a number from 0.0001 to 1"),
-        (of(&["--method=ptv2", "--classes=3"]), "--classes: not used by causal-lm"),
-        (
-            vec!["--method=ptv2", "--task=causal-lm", "--max-length=0", "--device=h100"],
-            "--max-length: found 0, expected at least 1",
-        ),
-        (of(&["--method=ptv2", &mine]), "missing field `kind`"),
-        (of(&[]), "--method is required"),
-        (
-            vec!["--method=ptv2", "--task=causal-lm"],
-            "--tokens-per-row: is required, or --max-length",
-        ),
-        (
-            vec!["--method=ptv2", "--task=seq2seq-lm", "--tokens-per-row=9"],
-            "--task: seq2seq-lm needs an encoder-decoder",
-        ),
-        (
-            vec!["--method=ptv2", "--task=causal-lm", "--tokens-per-row=9", "--device=h-100"],
-            "did you mean h100?",
-        ),
-        (
-            vec!["--method=ptv2", "--task=causal-lm", "--tokens-per-row=9", "--dtype=f16"],
-            "--dtype: found f16, which the kernels of the CPU do not multiply in",
-        ),
-    ];
-    for (flags, says) in cases {
-        let (code, said) = refused(&llama, &flags);
-        let expected = if says.starts_with("missing field") { 1 } else { 2 };
-        assert!(said.contains(says), "{flags:?}: {said}");
-        assert_eq!(code, Some(expected), "{flags:?}: {said}");
-    }
-    // Each row has the prompt, and scores with it: more numbers than fit in an integer.
-    let t5 = config_alone(dir.path(), "t5", &t5_xxl());
-    let flags = [
-        "--method=prompt",
-        "--num-virtual-tokens=60000",
-        "--task=seq2seq-lm",
-        "--batch-size=1000000",
-        "--tokens-per-row=9",
-        "--target-tokens-per-row=9",
-        "--device=h100",
-    ];
-    let (code, said) = refused(&t5, &flags);
-    assert!(code == Some(1) && said.contains("and 60000 virtual tokens a step would"), "{said}");
-    // More than any model has, of each key and of all together.
-    let with = |name: &str, key: &str, size: u64| {
-        let mut config = llama_70b();
-        config[key] = size.into();
-        config_alone(dir.path(), name, &config)
-    };
-    let wide = with("wide", "vocab_size", 5_000_000_000);
-    let (code, said) = refused(&wide, &of(&["--method=ptv2"]));
-    let says = "key `vocab_size`: found 5000000000, expected at most 4294967295";
-    assert!(code == Some(1) && said.contains(says), "{said}");
-    let large = with("large", "intermediate_size", 4_000_000_000);
-    let (code, said) = refused(&large, &of(&["--method=ptv2"]));
-    assert!(code == Some(1) && said.contains("parameters, expected at most 1e14"), "{said}");
-    let (code, said) = refused(&dir.path().join("nothing"), &of(&["--method=ptv2"]));
-    assert!(code == Some(1) && said.contains("config.json"), "{said}");
 }

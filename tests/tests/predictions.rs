@@ -1,5 +1,8 @@
 //! `peft predict`: what it writes for a row.
 
+mod spans;
+mod tables;
+
 use std::{
     fs,
     io::Write,
@@ -7,7 +10,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use peft_core::{metrics, text::read_records};
 use peft_tests::vectors;
 use serde_json::{Value, json};
 
@@ -242,63 +244,6 @@ fn a_text_of_the_command_line_is_predicted_as_in_a_file() {
 }
 
 #[test]
-fn a_table_says_the_same() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    model(dir, "bert");
-    let rows = [
-        json!({"id": 1, "text": "the cat\tsat", "extra": ["a", 2]}),
-        json!({"id": 2, "text": "\"the\" mat"}),
-    ];
-    write(dir, "rows.jsonl", &rows);
-    let lines = lines(&mut predict(dir, &["--input", "rows.jsonl"]));
-    succeed(&mut predict(dir, &["--input", "rows.jsonl", "--output", "out.tsv"]));
-    let table = fs::read_to_string(dir.join("out.tsv")).unwrap();
-    let asked = succeed(&mut predict(dir, &["--input", "rows.jsonl", "--format", "tsv"])).stdout;
-    assert_eq!(asked, table.as_bytes());
-    let table: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
-    let names = "id label probability classes.label_0 classes.label_1 classes.label_2 input.extra input.id input.text";
-    assert_eq!(table[0], names.split(' ').collect::<Vec<_>>());
-    for ((line, row), cells) in lines.iter().zip(&rows).zip(&table[1..]) {
-        assert_eq!(
-            (cells[0], cells[1]),
-            (&*row["id"].to_string(), line["label"].as_str().unwrap())
-        );
-        assert_eq!(cells[3], line["classes"]["label_0"].to_string());
-        assert_eq!(cells[8], row["text"].as_str().unwrap().replace('\t', " "));
-    }
-    assert_eq!((table[1][6], table[2][6]), ("[\"a\",2]", ""));
-    // What is asked for wins over a name; that of what is not written is refused.
-    for name in ["a.tsv", "a.csv.gz"] {
-        let mut command = predict(dir, &["--input", "rows.jsonl", "--output", name]);
-        let said = succeed(command.args(["--format", "jsonl"])).stderr;
-        let says = format!("note: --output is {name}, and is written as jsonl, as --format says");
-        assert!(String::from_utf8_lossy(&said).contains(&says));
-        assert_eq!(parse_lines(&fs::read_to_string(dir.join(name)).unwrap()), lines);
-    }
-    let output = predict(dir, &["--input", "rows.jsonl", "--output", "a.parquet"]).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let says = "error: --output: found a.parquet, expected the name of a file of JSON";
-    assert!(output.status.code() == Some(2) && said.contains(says), "{said}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_pipe_may_be_called_as_one_likes() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    model(dir, "bert");
-    write(dir, "rows.jsonl", &[json!({"text": "the cat"})]);
-    let pipe = dir.join("out.gz");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
-    let flags = ["--input", "rows.jsonl"];
-    succeed(predict(dir, &flags).args(["--output", "out.gz"]));
-    assert_eq!(parse_lines(&reader.join().unwrap()), lines(&mut predict(dir, &flags)));
-}
-
-#[test]
 fn a_run_goes_on_with_either_name_of_its_words() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -319,51 +264,6 @@ fn a_run_goes_on_with_either_name_of_its_words() {
     assert_eq!(peft(dir).args(both).output().unwrap().status.code(), Some(2));
 }
 
-/// What a cell says, as a value of JSON: tables have no types.
-fn said_by(cell: &Value) -> Value {
-    let text = cell.as_str().unwrap();
-    serde_json::from_str(text).unwrap_or_else(|_| json!(text))
-}
-
-#[test]
-fn tables_are_read_back_as_they_were_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    model(dir, "bert");
-    let rows = [
-        json!({"id": 1, "text": "\"the\", he said", "words": ["a\tb", "\"c\""]}),
-        json!({"id": 2, "text": "the cat\nsat\ton it\"", "words": []}),
-        json!({"id": 3, "text": "\"the mat", "words": ["d"]}),
-    ];
-    write(dir, "rows.jsonl", &rows);
-    let flags = ["--input", "rows.jsonl", "--top-k", "2"];
-    let expected = lines(&mut predict(dir, &flags));
-    for name in ["out.tsv", "out.csv"] {
-        succeed(predict(dir, &flags).args(["--output", name]));
-        let found = read_records(&dir.join(name)).unwrap();
-        assert_eq!(found.len(), rows.len(), "{name}");
-        for (record, line) in found.iter().zip(&expected) {
-            let cell = |name: &str| said_by(&record.fields[name]);
-            for key in ["id", "label", "probability"] {
-                assert_eq!(cell(key), line[key], "{name} {key}");
-            }
-            for (place, class) in line["top"].as_array().unwrap().iter().enumerate() {
-                for key in ["label", "probability"] {
-                    assert_eq!(cell(&format!("top.{place}.{key}")), class[key]);
-                }
-            }
-            assert_eq!(json!(record.strings("input.words").unwrap()), line["input"]["words"]);
-            let text = line["input"]["text"].as_str().unwrap();
-            // Only quotes could hold tabs and ends of lines, and a .tsv has none.
-            let text = match name {
-                "out.tsv" => text.replace(['\t', '\n'], " "),
-                _ => text.to_string(),
-            };
-            assert_eq!(record.text("input.text").unwrap(), text, "{name}");
-        }
-    }
-}
-
 #[test]
 fn rows_of_nothing_are_told() {
     let dir = tempfile::tempdir().unwrap();
@@ -378,122 +278,4 @@ fn rows_of_nothing_are_told() {
 /// The first line of a prediction with more flags.
 fn run_with(dir: &Path, flags: &[&str], more: &[&str]) -> Value {
     lines(predict(dir, flags).args(more)).remove(0)
-}
-
-#[test]
-fn tags_mark_entities_with_their_words_and_characters() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    model(dir, "bert-tok");
-    let text = "Mia lives in (the) blue town, near the sea. Who built it?";
-    let words = [
-        "Mia", "lives", "in", "(", "the", ")", "blue", "town", ",", "near", "the", "sea", ".",
-        "Who", "built", "it", "?",
-    ];
-    let rows = [json!({"id": 5, "text": text}), json!({"tokens": words, "text": "not read"})];
-    write(dir, "text.jsonl", &rows[..1]);
-    write(dir, "words.jsonl", &rows[1..]);
-    let flags = ["--labels", "B-PER,I-PER,O,B-LOC,I-LOC", "--top-k", "2", "--input"];
-    let run = |name: &str| lines(predict(dir, &flags).arg(name)).remove(0);
-    let (of_text, of_words) = (run("text.jsonl"), run("words.jsonl"));
-    assert_eq!((&of_text["id"], &of_text["input"]), (&json!(5), &rows[0]));
-    assert_eq!(of_text["tags"], of_words["tags"]);
-    let tags: Vec<&str> =
-        of_text["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
-    assert_eq!(tags.len(), words.len());
-    for (tag, top) in tags.iter().zip(of_text["top"].as_array().unwrap()) {
-        assert_eq!((top[0]["tag"].as_str(), top.as_array().unwrap().len()), (Some(*tag), 2));
-    }
-    let marked = metrics::entities(&tags);
-    assert!(!marked.is_empty(), "{tags:?}");
-    let number = |value: &Value| value.as_u64().unwrap() as usize;
-    let characters: Vec<char> = text.chars().collect();
-    for ((entity, of_text), of_words) in marked
-        .iter()
-        .zip(of_text["entities"].as_array().unwrap())
-        .zip(of_words["entities"].as_array().unwrap())
-    {
-        assert_eq!(of_text["type"], entity.kind);
-        assert_eq!(
-            number(&of_text["start_word"])..number(&of_text["end_word"]),
-            entity.start..entity.end + 1
-        );
-        let span = number(&of_text["start"])..number(&of_text["end"]);
-        assert_eq!(characters[span].iter().collect::<String>(), of_text["text"]);
-        assert!(of_text["text"].as_str().unwrap().starts_with(words[entity.start]));
-        assert!(of_text["text"].as_str().unwrap().ends_with(words[entity.end]));
-        assert_eq!(of_words["text"], words[entity.start..=entity.end].join(" "));
-        assert!(of_words.get("start").is_none());
-    }
-    assert_eq!(of_text["entities"].as_array().unwrap().len(), marked.len());
-    let asked = lines(predict(dir, &flags[..4]).args(["--text", text])).remove(0);
-    assert_eq!(asked, without(&of_text, &["id", "input"]));
-    // A text or words in a field of another name.
-    write(dir, "other.jsonl", &[json!({"sentence": text, "tokens": ["not", "read"]})]);
-    let other = run_with(dir, &flags, &["other.jsonl", "--text-field", "sentence"]);
-    assert_eq!(without(&other, &["input"]), without(&of_text, &["id", "input"]));
-    write(dir, "other.jsonl", &[json!({"form": words})]);
-    let other = run_with(dir, &flags, &["other.jsonl", "--text-field", "form"]);
-    assert_eq!(without(&other, &["input"]), without(&of_words, &["input"]));
-}
-
-#[test]
-fn the_best_answers_have_their_places_and_scores() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    model(dir, "bert-qa");
-    let context =
-        "mia lives in a red house near the sea. the cat sat on the small mat in the blue town.";
-    let row = json!({"id": "q-7", "question": "where does mia live", "context": context});
-    write(dir, "rows.jsonl", &[row]);
-    let cut = ["--max-length", "16", "--doc-stride", "6"];
-    let run = |more: &[&str]| {
-        lines(predict(dir, &["--input", "rows.jsonl"]).args(cut).args(more)).remove(0)
-    };
-    let best = run(&[]);
-    assert_eq!(best["id"], "q-7");
-    let several = run(&["--n-best", "6"]);
-    assert_eq!(without(&several, &["answers"]), best);
-    let number = |value: &Value, key: &str| value[key].as_f64().unwrap();
-    let answers = several["answers"].as_array().unwrap();
-    assert_eq!(answers.len(), 6);
-    assert_eq!(without(&answers[0], &["score"]), without(&best, &["id", "input"]));
-    for (at, answer) in answers.iter().enumerate() {
-        let span = number(answer, "start") as usize..number(answer, "end") as usize;
-        // The context is ASCII.
-        assert_eq!(answer["answer"], context[span]);
-        let later = answers[at + 1..].iter();
-        assert!(
-            later
-                .clone()
-                .all(|other| number(other, "probability") <= number(answer, "probability"))
-        );
-        let place = |answer: &Value| (answer["start"].clone(), answer["end"].clone());
-        assert!(later.clone().all(|other| place(other) != place(answer)));
-    }
-    // No answer is one of them where there may be none; then scores decide.
-    let may_have_none = ["--max-answer-length", "2", "--null-score-diff-threshold", "0"];
-    let perhaps = run(&[&may_have_none[..], &["--n-best", "90"]].concat());
-    let answers = perhaps["answers"].as_array().unwrap();
-    let none = answers.iter().find(|answer| answer["answer"] == "").unwrap();
-    assert!(none["start"].is_null());
-    assert!(answers.windows(2).all(|two| number(&two[0], "score") >= number(&two[1], "score")));
-    let first = answers.iter().find(|answer| answer["answer"] != "").unwrap();
-    let diff = number(none, "score") - number(first, "score");
-    assert!((diff - number(&perhaps, "null_score_diff")).abs() < 1e-9);
-
-    let asked =
-        lines(predict(dir, &["--text", "where does mia live", "--text-pair", context]).args(cut));
-    assert_eq!(asked[0], without(&best, &["id", "input"]));
-    for (args, says) in [
-        (
-            ["--text", "where", "--batch-size", "1"],
-            "error: --text: is the question here: give its context",
-        ),
-        (["--input", "rows.jsonl", "--top-k", "2"], "error: --top-k: not used by qa"),
-    ] {
-        let output = predict(dir, &args).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && said.contains(says), "{args:?}: {said}");
-    }
 }

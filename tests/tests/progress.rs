@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 
 use peft_core::Adapter;
 
-use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model};
+use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model, told};
 
 /// A run of a head's prompt on a tiny BERT, with other rows to validate on.
 fn classify(out: &Path, flags: &[&str]) -> Command {
@@ -26,19 +26,12 @@ fn resume(out: &Path, flags: &[&str]) -> Command {
     command
 }
 
-/// What a command that succeeds says on stdout and on stderr.
-fn said(command: &mut Command) -> (String, String) {
-    let output = succeed(command);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr))
-}
-
 #[test]
 fn a_run_in_a_pipe_is_told_in_lines() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let flags = ["--steps=6", "--lr=0.01", "--log-every=0"];
-    let (results, notes) = said(&mut classify(&out, &flags));
+    let (results, notes) = told(&mut classify(&out, &flags));
     for part in [
         "train    ",
         "valid    ",
@@ -61,21 +54,21 @@ fn a_run_in_a_pipe_is_told_in_lines() {
     assert!(!notes.contains('\u{1b}') && !results.contains('\u{1b}'), "{notes}");
     assert_eq!(notes.matches("train loss").count(), 6, "{notes}");
     // Every ten seconds: none of these steps, but each evaluation.
-    let (_, notes) = said(&mut classify(&dir.path().join("b"), &flags[..2]));
+    let (_, notes) = told(&mut classify(&dir.path().join("b"), &flags[..2]));
     assert_eq!((notes.matches("train loss").count(), notes.matches("valid loss").count()), (0, 3));
-    let (_, notes) = said(&mut classify(&dir.path().join("c"), &["--steps=6", "--verbose"]));
+    let (_, notes) = told(&mut classify(&dir.path().join("c"), &["--steps=6", "--verbose"]));
     assert_eq!(notes.matches("train loss").count(), 6, "{notes}");
-    let (again, notes) = said(&mut classify(&dir.path().join("d"), &["-q", flags[0], flags[1]]));
+    let (again, notes) = told(&mut classify(&dir.path().join("d"), &["-q", flags[0], flags[1]]));
     assert_eq!(notes, "");
     assert_eq!(
         again.lines().skip(1).collect::<Vec<_>>(),
         results.lines().skip(1).collect::<Vec<_>>()
     );
     let mut forced = classify(&dir.path().join("e"), &flags);
-    let (_, notes) = said(forced.env("CLICOLOR_FORCE", "1"));
+    let (_, notes) = told(forced.env("CLICOLOR_FORCE", "1"));
     assert!(notes.contains("\u{1b}[32mnew best\u{1b}[0m"), "{notes}");
     let mut forced = classify(&dir.path().join("f"), &["--color=never", "--steps=2"]);
-    assert!(!said(forced.env("CLICOLOR_FORCE", "1")).1.contains('\u{1b}'));
+    assert!(!told(forced.env("CLICOLOR_FORCE", "1")).1.contains('\u{1b}'));
 }
 
 #[test]
@@ -84,7 +77,7 @@ fn the_end_says_what_happened_and_what_is_next() {
     let out = dir.path().join("a run's folder");
     // Steps too small to change any answer.
     let flags = ["--steps=100", "--lr=1e-12", "--head-lr=1e-12", "--patience=3"];
-    let (results, notes) = said(&mut classify(&out, &flags));
+    let (results, notes) = told(&mut classify(&out, &flags));
     let first = results.lines().next().unwrap();
     let says = "prompt: stopped early at step 8 of 100, best is step 2, ";
     assert!(first.starts_with(says) && first.ends_with(&format!("saved in {}", out.display())));
@@ -97,7 +90,7 @@ fn the_end_says_what_happened_and_what_is_next() {
     let next = notes.lines().find_map(|line| line.strip_prefix("next: ")).unwrap();
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(next.replacen("peft", "\"$PEFT\"", 1)).current_dir(root());
-    let (rows, _) = said(shell.env("PEFT", env!("CARGO_BIN_EXE_peft-under-test")));
+    let (rows, _) = told(shell.env("PEFT", env!("CARGO_BIN_EXE_peft-under-test")));
     assert!(rows.lines().count() > 1 && rows.contains("\"probability\""), "{rows}");
 }
 
@@ -144,7 +137,7 @@ fn a_run_goes_on_for_more_steps() {
     };
     succeed(&mut classify(&at("whole"), &flags("--steps=12", "--schedule=constant")));
     succeed(&mut classify(&at("longer"), &flags("--steps=6", "--schedule=constant")));
-    let (_, notes) = said(&mut resume(&at("longer"), &["--steps=12"]));
+    let (_, notes) = told(&mut resume(&at("longer"), &["--steps=12"]));
     let says = "note: 12 steps instead of 6: the result is that of 12 steps from the start\n";
     assert!(notes.contains(says), "{notes}");
     for name in ADAPTER_FILES {
@@ -167,7 +160,7 @@ fn a_run_goes_on_for_more_steps() {
 
     // A rate that falls to 0 at the end falls to another end.
     succeed(&mut classify(&at("linear"), &flags("--steps=6", "--schedule=linear")));
-    let (_, notes) = said(&mut resume(&at("linear"), &["--epochs=9"]));
+    let (_, notes) = told(&mut resume(&at("linear"), &["--epochs=9"]));
     assert!(notes.contains("from step 7 on, the learning rate follows the linear schedule of "));
     let rates = read_lines(&at("linear").join("metrics.jsonl"));
     let total = rates.len() as f64;
@@ -185,7 +178,7 @@ fn a_run_that_stopped_early_goes_on_with_more_patience() {
     let flags = |patience| ["--steps=20", "--lr=1e-12", "--checkpoint-every=2", patience];
     succeed(&mut classify(&at("whole"), &flags("--patience=4")));
     succeed(&mut classify(&at("patient"), &flags("--patience=2")));
-    let (results, _) = said(&mut resume(&at("patient"), &["--patience=4"]));
+    let (results, _) = told(&mut resume(&at("patient"), &["--patience=4"]));
     assert!(results.contains("stopped early at step 10 of 20, best is step 2"), "{results}");
     for name in ADAPTER_FILES {
         assert!(

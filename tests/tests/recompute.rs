@@ -20,7 +20,7 @@ use peft_tests::{
 use crate::{
     comparison::difference,
     short_run::short_run,
-    support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
+    support::{ADAPTER_FILES, lose_last_checkpoint, peft, root, succeed, tiny_model},
 };
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 64 };
@@ -107,14 +107,7 @@ fn a_run_may_be_resumed_with_checkpointing() {
     ];
     train(&plain, &start);
     train(&switched, &start);
-    // As if the run had been killed before its last checkpoint.
-    let mut checkpoints: Vec<_> = fs::read_dir(switched.join("checkpoints"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    checkpoints.sort();
-    assert!(checkpoints.len() > 1, "{checkpoints:?}");
-    fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
+    lose_last_checkpoint(&switched);
     train(&switched, &["--resume", "--recompute"]);
     let settings = fs::read_to_string(switched.join("run.toml")).unwrap();
     assert!(settings.contains("recompute = true"), "{settings}");

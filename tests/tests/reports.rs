@@ -1,14 +1,16 @@
 //! The pages about runs: what they say is what the run's files say, and no text leaves its place.
 
+mod several;
+
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::support::{peft, read_lines, root, succeed, tiny_model};
+use crate::support::{peft, read_json, read_lines, root, succeed, tiny_model};
 
 const ROWS: &str = "tests/vectors/training/bert-prefix/rows.jsonl";
 const VALID: &str = "tests/vectors/training/bert-prompt/rows.jsonl";
@@ -20,10 +22,6 @@ fn train(out: &Path, flags: &[&str]) -> Command {
     command.args(["--num-virtual-tokens=2", "--train", ROWS, "--valid", VALID]);
     command.args(flags).arg("--out").arg(out);
     command
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// A page, once it is known to be whole: every element is closed in its order, identifiers are there once and are found
@@ -75,8 +73,8 @@ fn a_run_leaves_a_page_that_says_what_its_files_say() {
     let names = "<script>alert(1)</script>,b&c \"d\",</td>";
     succeed(&mut train(&out, &["--method=ptv2", "--steps=6", "--eval-every=2", "--labels", names]));
     let found = page(&out.join("report.html"));
-    let own = json(&out.join("burn_peft.json"));
-    let result = json(&out.join("result.json"));
+    let own = read_json(&out.join("burn_peft.json"));
+    let result = read_json(&out.join("result.json"));
     let accuracy = format!("{:.4}", own["metrics"]["accuracy"].as_f64().unwrap());
     let machine = &result["machine"];
     assert!(machine["cores"].as_u64().unwrap() > 0, "{result}");
@@ -99,7 +97,7 @@ fn a_run_leaves_a_page_that_says_what_its_files_say() {
     eval.args(["eval", "--model", &tiny_model("bert"), "--data", VALID, "--report", "--json"]);
     let found = succeed(eval.arg("--adapter").arg(&out)).stdout;
     let found: Value = serde_json::from_slice(&found).unwrap();
-    let kept = json(&out.join("validation.json"));
+    let kept = read_json(&out.join("validation.json"));
     assert_eq!(
         (&kept["step"], &kept["metrics"]["accuracy"]),
         (&result["step"], &found["accuracy"])
@@ -158,7 +156,7 @@ fn a_page_is_written_again_when_a_run_goes_on() {
     assert!(page(&out.join("report.html")).contains(" of 8."));
     // Predictions of another step are not shown as those of the adapter.
     let kept = fs::read_to_string(out.join("validation.json")).unwrap();
-    let step = format!("\"step\": {}", json(&out.join("validation.json"))["step"]);
+    let step = format!("\"step\": {}", read_json(&out.join("validation.json"))["step"]);
     fs::write(out.join("validation.json"), kept.replace(&step, "\"step\": 77")).unwrap();
     succeed(&mut resume(&[]));
     let without = page(&out.join("report.html"));
@@ -235,7 +233,7 @@ fn a_page_that_cannot_be_written_costs_no_adapter() {
         "{said}"
     );
     assert!(String::from_utf8(output.stdout).unwrap().contains("saved in"));
-    assert_eq!(json(&out.join("result.json"))["ending"], "finished");
+    assert_eq!(read_json(&out.join("result.json"))["ending"], "finished");
     let mut eval = peft(&root());
     succeed(
         eval.args(["eval", "--model", &tiny_model("bert"), "--data", VALID, "--adapter"]).arg(&out),
@@ -273,7 +271,7 @@ fn nothing_is_lost_where_nobody_reads_what_is_printed() {
     }
     let said = unread(&mut train(&at("many"), &["--method=prompt", "--steps=4", "--ensemble=2"]));
     assert!(said.contains("next: peft eval "), "{said}");
-    assert_eq!(json(&at("many/result.json"))["ending"], "finished");
+    assert_eq!(read_json(&at("many/result.json"))["ending"], "finished");
     let mut compare = peft(dir.path());
     unread(compare.args(["compare", "run-2", "run-3", "--html", "all.html", "--plot", "all.svg"]));
     page(&at("all.html"));
@@ -301,7 +299,7 @@ fn a_language_model_shows_what_it_writes() {
         "--out=run",
     ]);
     let found = page(&dir.path().join("run/report.html"));
-    let kept = json(&dir.path().join("run/validation.json"));
+    let kept = read_json(&dir.path().join("run/validation.json"));
     let samples = kept["samples"].as_array().unwrap();
     assert_eq!(samples.len(), 8, "{kept}");
     // What is written is what `peft generate` writes, in whatever order.
@@ -325,104 +323,4 @@ fn a_language_model_shows_what_it_writes() {
         assert_eq!(sample["is_right"], sample["predicted"] == sample["expected"]);
         assert!(found.contains(predicted));
     }
-}
-
-/// Runs of two settings.
-fn four_runs(dir: &Path) -> PathBuf {
-    let runs = dir.join("runs");
-    for p in ["2", "4"] {
-        for lr in ["0.01", "0.1"] {
-            let name = format!("p={p},lr={lr}");
-            let flags = [
-                "--method=ptv2",
-                "--steps=4",
-                "--eval-every=2",
-                "--num-virtual-tokens",
-                p,
-                "--lr",
-                lr,
-            ];
-            let mut command = peft(&root());
-            command.args(["train", "--model", &tiny_model("bert"), "--task=seq-cls"]);
-            command.args(["--batch-size=4", "--train", ROWS, "--valid", VALID]).args(flags);
-            succeed(command.arg("--out").arg(runs.join(name)));
-        }
-    }
-    runs
-}
-
-#[test]
-fn a_comparison_has_a_page_with_links_to_its_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    four_runs(dir.path());
-    fs::create_dir(dir.path().join("pages")).unwrap();
-    let compare = |html: &str| {
-        let mut command = peft(dir.path());
-        command.args(["compare", "runs", "--metric=loss", "--html", html]);
-        command
-    };
-    let output = succeed(&mut compare("pages/all.html"));
-    let table = String::from_utf8(output.stdout).unwrap();
-    let found = page(&dir.path().join("pages/all.html"));
-    // The same scores as the table that is printed.
-    for line in table.lines().skip(1).take(4) {
-        let cells: Vec<&str> = line.split_whitespace().collect();
-        assert!(
-            found.contains(&format!("<td class=\"number\">{}</td>", cells[2])),
-            "{line}: {found}"
-        );
-    }
-    let links: Vec<&str> =
-        found.split("href=\"./").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(links.len(), 4, "{links:?}");
-    for link in links {
-        assert!(dir.path().join("pages").join(link).is_file(), "{link}");
-    }
-    // Four points against parameters; a curve of two evaluations for each run; a heat map of P and lr.
-    assert_eq!(found.matches("class=\"pt\"").count(), 4 + 4 * 2);
-    let (_, heat) = found.split_once("class=\"heat\"").unwrap();
-    assert_eq!(heat.split("</table>").next().unwrap().matches("--v:").count(), 4);
-    for name in ["pages/all.svg", "pages/"] {
-        let refused = compare(name).output().unwrap();
-        assert_eq!(refused.status.code(), Some(2));
-        assert!(String::from_utf8(refused.stderr).unwrap().contains("--html"));
-    }
-    for run in fs::read_dir(dir.path().join("runs")).unwrap() {
-        let run = run.unwrap().path();
-        let mut predict = peft(&root());
-        predict.args(["predict", "--model", &tiny_model("bert"), "--input", VALID, "--adapter"]);
-        succeed(predict.arg(&run).arg("--output").arg(run.join("predictions.jsonl")));
-    }
-    succeed(compare("one.html").arg("--significance"));
-    assert!(page(&dir.path().join("one.html")).contains("Each system against the best"));
-}
-
-#[test]
-fn a_sweep_has_a_page_beside_its_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = |path: &str| root().join(path).display().to_string();
-    let text = format!(
-        "model = {:?}\ntask = \"seq-cls\"\ntrain = {:?}\nvalid = {:?}\nsteps = 4\nbatch_size = 4\nmethod = \"ptv2\"\n\
-         [grid]\nnum_virtual_tokens = [2, 3]\nseed = [1, 2]\n",
-        at(&tiny_model("bert")),
-        at(ROWS),
-        at(VALID)
-    );
-    fs::write(dir.path().join("sweep.toml"), &text).unwrap();
-    let sweep = |file: &str, out: &str| {
-        succeed(peft(dir.path()).args(["sweep", file, "--out", out]));
-    };
-    sweep("sweep.toml", "out");
-    let found = page(&dir.path().join("out/report.html"));
-    assert_eq!(found.matches("href=\"./").count(), 4, "{found}");
-    let run = dir.path().join("out/p=2,seed=1/report.html");
-    page(&run);
-    // A kill may come between the end of a run and its page.
-    fs::remove_file(&run).unwrap();
-    sweep("sweep.toml", "out");
-    page(&run);
-    fs::write(dir.path().join("less.toml"), format!("no_report = true\n{text}")).unwrap();
-    sweep("less.toml", "less");
-    assert!(!dir.path().join("less/report.html").exists());
-    assert!(!dir.path().join("less/p=2,seed=1/report.html").exists());
 }

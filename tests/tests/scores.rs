@@ -1,9 +1,12 @@
-//! Metrics of texts, classes and numbers against the programs that define them, and `peft score` as a process.
+//! Metrics of texts, classes and numbers against the programs that define them, and `peft score` and `peft eval` as
+//! processes.
 //!
 //! Vectors: `python/make_scores.py`.
 
+mod eval;
 mod program;
 mod real;
+mod rows;
 
 use std::{collections::BTreeMap, fs};
 

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{peft, refused_with, root, succeed, tiny_model};
 
 /// Variables of launchers, one of which may have started the tests.
 const LAUNCHERS: [&str; 11] = [
@@ -51,10 +51,7 @@ fn said(output: &Output) -> String {
 
 /// What is said of a command that fails so.
 fn refused(dir: &Path, args: &[&str], code: i32) -> String {
-    let output = command(dir, args).output().unwrap();
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-    said
+    refused_with(&mut command(dir, args), code)
 }
 
 fn read(dir: &Path, name: &str) -> String {

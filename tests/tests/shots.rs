@@ -9,7 +9,7 @@ use std::{
 use peft_tests::{shared, vectors};
 use serde_json::{Value, json};
 
-use crate::support::{peft, read_lines, succeed};
+use crate::support::{peft, read_lines, refused_with, succeed};
 
 const CLASSES: [&str; 7] = [
     "AddToPlaylist",
@@ -57,13 +57,6 @@ impl Snips {
         let output = succeed(self.command("eval", flags).arg("--json"));
         serde_json::from_slice(&output.stdout).unwrap()
     }
-}
-
-fn refused(command: &mut Command, code: i32) -> String {
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{command:?}: {said}");
-    said
 }
 
 /// The text of the examples that an evaluation wrote, by its documentation.
@@ -254,7 +247,7 @@ fn predict_ranks_as_eval_does() {
     let alone: Value = serde_json::from_slice(&succeed(alone.arg(&snips.model)).stdout).unwrap();
     assert!(["good", "bad"].contains(&alone["label"].as_str().unwrap()), "{alone}");
     assert!(alone["reference"].is_null() && alone["input"].is_null(), "{alone}");
-    let said = refused(&mut snips.command("predict", &[]), 1);
+    let said = refused_with(&mut snips.command("predict", &[]), 1);
     assert!(said.contains("or --rank-classes for the likeliest"), "{said}");
 }
 
@@ -322,23 +315,23 @@ fn evaluations_stand_beside_runs() {
     assert_close(&json!({ "accuracy": system["mean"] }), &own, "accuracy");
     assert_eq!((&system["stored_parameters"], &system["steps"]), (&json!(256.0), &json!(2.0)));
     // An evaluation gives way only if that is asked for, and a run never.
-    let said = refused(&mut snips.command("eval", &["--out=runs/zero"]), 2);
+    let said = refused_with(&mut snips.command("eval", &["--out=runs/zero"]), 2);
     assert!(said.contains("holds an evaluation already; --overwrite replaces it"), "{said}");
     succeed(&mut snips.command("eval", &["--out=runs/zero", "--overwrite"]));
     assert!(!snips.path("runs/zero/predictions.jsonl").exists());
-    let said = refused(&mut snips.command("eval", &["--out=runs/prompt", "--overwrite"]), 2);
+    let said = refused_with(&mut snips.command("eval", &["--out=runs/prompt", "--overwrite"]), 2);
     assert!(said.contains("holds a training run"), "{said}");
     // Nor do files of others.
     fs::create_dir(snips.path("kept")).unwrap();
     fs::write(snips.path("kept/predictions.csv"), "kept\n").unwrap();
-    let said = refused(&mut snips.command("eval", &["--out=kept"]), 2);
+    let said = refused_with(&mut snips.command("eval", &["--out=kept"]), 2);
     assert!(said.contains("holds no evaluation, but predictions.csv"), "{said}");
     let own = "--predictions=runs/zero/predictions.csv";
     let flags = ["--rank-classes", own, "--out=runs/zero", "--overwrite"];
-    let said = refused(&mut snips.command("eval", &flags), 2);
+    let said = refused_with(&mut snips.command("eval", &flags), 2);
     assert!(said.contains("--predictions: found runs/zero/predictions.csv"), "{said}");
     let mut resume = peft(snips.dir.path());
-    let said = refused(resume.args(["train", "--resume", "--out=runs/zero"]), 2);
+    let said = refused_with(resume.args(["train", "--resume", "--out=runs/zero"]), 2);
     assert!(said.contains("no run to continue"), "{said}");
 }
 
@@ -347,47 +340,50 @@ fn examples_that_cannot_be_are_refused() {
     let Some(snips) = Snips::new(350) else { return };
     let eval = |flags: &[&str]| snips.command("eval", flags);
     let from = "--shots-from=train.jsonl";
-    let said = refused(&mut eval(&["--shots=2"]), 2);
+    let said = refused_with(&mut eval(&["--shots=2"]), 2);
     assert!(
         said.contains("--shots: needs the rows that examples are drawn from: --shots-from"),
         "{said}"
     );
-    assert!(refused(&mut eval(&[from]), 2).contains("--shots-from: needs --shots"));
+    assert!(refused_with(&mut eval(&[from]), 2).contains("--shots-from: needs --shots"));
     assert!(
-        refused(&mut eval(&["--shot-separator=;"]), 2).contains("--shot-separator: needs --shots")
+        refused_with(&mut eval(&["--shot-separator=;"]), 2)
+            .contains("--shot-separator: needs --shots")
     );
-    assert!(refused(&mut eval(&["--shots-seed=0"]), 2).contains("--shots-seed: needs --shots"));
-    let said = refused(&mut eval(&[from, "--shots=100000"]), 2);
+    assert!(
+        refused_with(&mut eval(&["--shots-seed=0"]), 2).contains("--shots-seed: needs --shots")
+    );
+    let said = refused_with(&mut eval(&[from, "--shots=100000"]), 2);
     assert!(said.contains("--shots: found 100000, expected 0 to "), "{said}");
     // 512 positions.
-    let said = refused(&mut eval(&[from, "--shots=40"]), 1);
+    let said = refused_with(&mut eval(&[from, "--shots=40"]), 1);
     assert!(said.contains("rows.jsonl, line 1: ") && said.contains("512"), "{said}");
     assert!(
         said.contains("the 40 examples in front of it are ") && said.contains("lower --shots"),
         "{said}"
     );
-    let said = refused(&mut eval(&[from, "--shots=3", "--max-new-tokens=400"]), 1);
+    let said = refused_with(&mut eval(&[from, "--shots=3", "--max-new-tokens=400"]), 1);
     assert!(said.contains("lower --shots"), "{said}");
-    let said = refused(&mut eval(&[from, "--shots=2", "--max-length=60"]), 2);
+    let said = refused_with(&mut eval(&[from, "--shots=2", "--max-length=60"]), 2);
     assert!(
         said.contains("--max-length: would cut the examples in front of 2 of 2 rows"),
         "{said}"
     );
-    let said = refused(&mut eval(&["--shots-from=rows.jsonl", "--shots=1"]), 2);
+    let said = refused_with(&mut eval(&["--shots-from=rows.jsonl", "--shots=1"]), 2);
     assert!(said.contains("--shots: found 1, expected 0 to 0"), "{said}");
     let theirs = "{\"text\": \"play it\", \"label\": \"music\"}\n";
     fs::write(snips.path("theirs.jsonl"), theirs).unwrap();
-    let said = refused(&mut eval(&["--shots-from=theirs.jsonl", "--shots=1"]), 1);
+    let said = refused_with(&mut eval(&["--shots-from=theirs.jsonl", "--shots=1"]), 1);
     assert!(said.contains("theirs.jsonl, line 1: found the target \"music\""), "{said}");
     let mut texts = peft(snips.dir.path());
     texts.args(["eval", "--data=rows.jsonl", "--shots=1", from, "--text-field=text", "--model"]);
-    let said = refused(texts.arg(&snips.model), 1);
+    let said = refused_with(texts.arg(&snips.model), 1);
     assert!(said.contains("train.jsonl, line 1: has no target of its own"), "{said}");
     let Some(classifier) = shared("models/tiny-bert-cls") else { return };
     for (command, data) in [("eval", "--data=rows.jsonl"), ("predict", "--input=rows.jsonl")] {
         let mut command_ = peft(snips.dir.path());
         command_.args([command, data, "--shots=1", from, "--model"]);
-        let said = refused(command_.arg(&classifier), 2);
+        let said = refused_with(command_.arg(&classifier), 2);
         assert!(said.contains("--shots: ") && said.contains("language models"), "{said}");
     }
 }

@@ -11,7 +11,7 @@ use peft_core::{Adapter, NamedTensors, Task, adapter::codec::from_safetensors};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 
-/// The two files of an adapter's folder.
+/// The files of an adapter's folder.
 pub const ADAPTER_FILES: [&str; 3] =
     ["burn_peft.json", "adapter_config.json", "adapter_model.safetensors"];
 
@@ -30,10 +30,23 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// Runs the program, which must succeed: what it prints, and what it says on stderr.
+pub fn told(command: &mut Command) -> (String, String) {
+    let output = succeed(command);
+    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
 /// Runs the program, which need not succeed: its exit code, and what it says on stderr.
 pub fn refused(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Runs the program, which must fail with this exit code: what it says on stderr.
+pub fn refused_with(command: &mut Command, code: i32) -> String {
+    let (found, said) = refused(command);
+    assert_eq!(found, Some(code), "{command:?}: {said}");
+    said
 }
 
 /// The repository's root.
@@ -59,6 +72,21 @@ pub fn session(model: &Path, adapter: Option<&Path>) -> Session {
     let base = peft_models::load(model, &device()).unwrap();
     let adapter = adapter.map(|dir| Adapter::load(dir).unwrap());
     Session::new(base, model.to_path_buf(), adapter, &device()).unwrap()
+}
+
+/// Removes the last checkpoint of a run, as if it had been killed before that one; returns the one before it.
+pub fn lose_last_checkpoint(run: &Path) -> PathBuf {
+    let entries = fs::read_dir(run.join("checkpoints")).unwrap();
+    let mut checkpoints: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    checkpoints.sort();
+    assert!(checkpoints.len() > 1, "{checkpoints:?}");
+    fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
+    checkpoints.pop().unwrap()
+}
+
+/// The value of a file of JSON.
+pub fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// The values of JSON lines.

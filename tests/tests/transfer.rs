@@ -10,7 +10,9 @@ use peft_core::{
 use peft_tests::device;
 use serde_json::{Value, json};
 
-use crate::support::{ADAPTER_FILES, copy_model, peft, read_lines, root, succeed, tiny_model};
+use crate::support::{
+    ADAPTER_FILES, copy_model, peft, read_json, read_lines, root, succeed, tiny_model,
+};
 
 /// Rows of a language model, or with classes; different ones by `from`.
 fn rows(dir: &Path, name: &str, from: u64, label: Option<&dyn Fn(u64) -> Value>) {
@@ -36,10 +38,6 @@ fn train(dir: &Path, base: &str, task: &str, flags: &str) -> Command {
 /// The loss before the first update.
 fn first_loss(dir: &Path, out: &str) -> f64 {
     read_lines(&dir.join(out).join("metrics.jsonl"))[0]["loss"].as_f64().unwrap()
-}
-
-fn json_of(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -72,7 +70,7 @@ fn the_first_loss_on_another_task_is_that_of_the_adapter_as_it_was() {
         // The run and its adapter say what they started from.
         let sum =
             Adapter::load(&dir.join(format!("a-{method}"))).unwrap().config.own.tensors_sha256;
-        let result = json_of(&dir.join(format!("b-{method}/result.json")));
+        let result = read_json(&dir.join(format!("b-{method}/result.json")));
         assert_eq!(result["started_from"], json!({"tensors_sha256": sum, "task": "causal-lm"}));
         let made = Adapter::load(&dir.join(format!("b-{method}"))).unwrap();
         assert_eq!(made.config.own.recipe["started_from"]["tensors_sha256"], json!(sum));
@@ -80,7 +78,7 @@ fn the_first_loss_on_another_task_is_that_of_the_adapter_as_it_was() {
         assert!(settings.contains("init_adapter = "), "{settings}");
         // One that starts by itself says nothing.
         assert!(
-            json_of(&dir.join(format!("a-{method}/result.json"))).get("started_from").is_none()
+            read_json(&dir.join(format!("a-{method}/result.json"))).get("started_from").is_none()
         );
     }
 }
@@ -136,7 +134,7 @@ fn a_head_for_other_classes_starts_anew_and_says_so() {
         &[anew, "its head is for the classes no, yes"],
     );
     let head =
-        |out: &str| json_of(&dir.join(out).join("result.json"))["started_from"]["head"].clone();
+        |out: &str| read_json(&dir.join(out).join("result.json"))["started_from"]["head"].clone();
     assert_eq!(head("b"), "new");
     // The first loss is that of the adapter's prompt with the head that the seed draws.
     let base = peft_models::load(&model, &device()).unwrap();
@@ -208,7 +206,7 @@ fn another_kind_of_task_takes_the_virtual_tokens_alone() {
         said.contains("the head starts anew") && said.contains("its head is for seq-cls"),
         "{said}"
     );
-    let result = json_of(&dir.join("b/result.json"));
+    let result = read_json(&dir.join("b/result.json"));
     assert_eq!(
         (&result["started_from"]["task"], &result["started_from"]["head"]),
         (&json!("seq-cls"), &json!("new"))
@@ -264,7 +262,7 @@ fn a_run_goes_on_without_the_adapter_that_it_started_from() {
             assert_eq!(bytes("parts", file), bytes("whole", file), "{flags}, {file}: {said}");
         }
         let started_from =
-            |out: &str| json_of(&dir.join(out).join("result.json"))["started_from"].clone();
+            |out: &str| read_json(&dir.join(out).join("result.json"))["started_from"].clone();
         assert!(started_from("whole").is_object(), "{flags}");
         assert_eq!(started_from("parts"), started_from("whole"), "{flags}");
         let settings = fs::read_to_string(dir.join("parts/run.toml")).unwrap();

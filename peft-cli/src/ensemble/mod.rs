@@ -7,7 +7,9 @@
 //! | [`texts`] | members that write classes as texts, or rank them |
 //! | [`table`] | the scores of members, their mean and best, and of votes |
 //! | [`train`] | members that differ by their seed, trained in one run |
+//! | `checks` | settings and members that make no ensemble |
 
+mod checks;
 pub mod heads;
 pub mod score;
 pub mod table;

@@ -5,13 +5,12 @@
 //! above has the settings, and is there before the first member; `result.json` has the scores, and is there once all are.
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use peft_core::{
-    Adapter, Error, Result,
+    Error, Result,
     adapter::{FolderLock, atomic},
     evaluate::Vote,
     formats::read,
@@ -20,7 +19,8 @@ use peft_core::{
 use peft_models::Loaded;
 
 use super::{
-    score::{Asked, By, FREE_TEXT, cannot_vote},
+    checks::{MADE_ANEW, check_finished, check_settings, same_classes, same_rows},
+    score::{Asked, By, cannot_vote},
     table::Table,
 };
 use crate::{
@@ -28,7 +28,6 @@ use crate::{
     adapter_set::AdapterSet,
     base_model::Purpose,
     class_texts::ranked::RankBy,
-    data_files::is_standard_input,
     device::{self, DeviceName},
     error::{CliError, CliResult, in_adapter},
     flags::{choices::PADDING, given::Given},
@@ -44,20 +43,14 @@ use crate::{
     training::{
         PreparedRun,
         closing::{numbers, resume_command},
-        damaged,
+        damaged, earlier_run,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
-        run_folder,
-        run_result::{Ending, RunResult, row_sums},
+        places,
+        run_result::Ending,
         shared::Shared,
     },
     usage::listed,
 };
-
-/// The way out where a member has other classes than the rows give now.
-const MADE_ANEW: &str = "remove the folder of the member whose classes are not those of the rows, and --resume makes it anew";
-
-/// The most members.
-const MOST: usize = 1000;
 
 /// An ensemble to train.
 #[derive(Debug)]
@@ -96,7 +89,7 @@ impl Ensemble {
         let Self { mut settings, resume, every, json, again, same_device, devices, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
         if !resume {
-            run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
+            places::refuse_model_folder(&out, settings.model.as_deref())?;
         }
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
@@ -104,11 +97,11 @@ impl Ensemble {
         }
         match resume {
             true => settings = continued(settings, settings_of(&out)?, &out)?,
-            false => run_folder::refuse_existing(&out)?,
+            false => places::refuse_existing(&out)?,
         }
         settings.out = Some(out.clone());
         let count = check_settings(&settings)?;
-        run_folder::check_inputs(&out, &settings)?;
+        places::check_inputs(&out, &settings)?;
         let plan = Plan::of_seeds(&settings, &out, count)?;
         let there = plan.there()?;
         let device = device::choose(self.device)?;
@@ -210,7 +203,7 @@ fn settings_of(out: &Path) -> CliResult<Settings> {
             damaged::with_way_out(error, || way_out.to_string())
         })?;
         if let Some(says) = whole::says_of_edited(&text) {
-            run_folder::note_changes(&path, says);
+            earlier_run::note_changes(&path, says);
         }
         return Ok(settings);
     }
@@ -251,60 +244,6 @@ fn continued(given: Settings, earlier: Settings, out: &Path) -> Result<Settings>
             }
             _ => Ok(given.or(earlier)),
         },
-    }
-}
-
-/// Refuses settings that an ensemble cannot use, before anything is loaded. Returns the number of members.
-fn check_settings(settings: &Settings) -> Result<usize> {
-    let refuse = |flag: &str, message: String| Err(Error::setting(flag, message));
-    let count = settings.ensemble.unwrap_or_default();
-    if !(2..=MOST).contains(&count) {
-        return refuse("--ensemble", format!("found {count}, expected 2 to {MOST} adapters"));
-    }
-    if settings.tasks.is_some() {
-        return refuse("--tasks", "not used with --ensemble: its members have one task".into());
-    }
-    if settings.valid_split.is_some() {
-        let message = "not used with --ensemble: each seed would hold out other rows, and their vote would be scored on \
-                       rows that some of them learnt; give a file (--valid)";
-        return refuse("--valid-split", message.into());
-    }
-    let Some(valid) = &settings.valid else {
-        let message =
-            "needs validation rows, on which its members and their vote are scored (--valid)";
-        return refuse("--ensemble", message.into());
-    };
-    if is_standard_input(valid) {
-        let message = "found -, standard input, but with --ensemble the rows are read again to be voted on: give a file";
-        return refuse("--valid", message.into());
-    }
-    if settings.metrics_file.is_some() {
-        let message =
-            "not used with --ensemble: each member writes metrics.jsonl in a folder of its own";
-        return refuse("--metrics-file", message.into());
-    }
-    let task = *Settings::required(&settings.task, "--task")?;
-    if let Some(reason) = cannot_vote(task, settings.problem_type.unwrap_or_default()) {
-        return refuse("--ensemble", reason);
-    }
-    if task.is_language_model() && settings.labels.is_none() {
-        return refuse("--ensemble", FREE_TEXT.into());
-    }
-    Ok(count)
-}
-
-/// Refuses an ensemble that lacks a member.
-fn check_finished(name: &str, folder: &Path) -> Result<()> {
-    match RunResult::read(folder)?.unwrap_or_default().ending {
-        Ending::Finished => Ok(()),
-        Ending::Diverged => Err(Error::Mismatch(format!(
-            "{name} diverged, so that there is no ensemble: a lower learning rate (--lr, and --head-lr of a head) or \
-             --clip-norm, and another --out, make one"
-        ))),
-        Ending::Begun | Ending::Halted => Err(Error::Mismatch(format!(
-            "{} has not ended, so that there is no ensemble: --resume goes on with it",
-            folder.display()
-        ))),
     }
 }
 
@@ -360,42 +299,4 @@ fn scores(
         other => other,
     })?;
     Ok(scored.table)
-}
-
-/// Refuses members that learnt or were scored on other rows than `first` does.
-fn same_rows(plan: &Plan, first: &PreparedRun) -> Result<()> {
-    let sums = row_sums(first);
-    for member in &plan.runs {
-        let result = RunResult::read(&member.folder)?.filter(|there| there.ending != Ending::Begun);
-        if result.is_some_and(|there| !there.is_of_rows(&sums)) {
-            return Err(Error::Mismatch(format!(
-                "{}: was made with other training or validation rows than those of --train and --valid now: give those \
-                 files again as they were, or another --out",
-                member.folder.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses members whose classes are not those of the rows now, before others are trained that could not vote with them.
-fn same_classes(plan: &Plan, there: &[There], first: &PreparedRun) -> Result<()> {
-    let Some(now) = &first.labels else { return Ok(()) };
-    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
-    for (member, there) in plan.runs.iter().zip(there) {
-        if *there != There::Ended(Ending::Finished) {
-            continue;
-        }
-        let own = Adapter::load(&member.folder)?.config.own.labels;
-        if let Some(own) = own.filter(|own| sorted(own) != sorted(now.names())) {
-            return Err(Error::Mismatch(format!(
-                "{}: has the classes {}, and the rows of --train have {} now, so that they cannot vote: {MADE_ANEW}; or give \
-                 that file as it was",
-                member.folder.display(),
-                own.join(", "),
-                now.names().join(", ")
-            )));
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     model_files::{FILES, START},
     settings::Settings,
-    training::run_folder::names_of_rows,
+    training::places::names_of_rows,
 };
 
 /// What files are called in messages, and their sums, in order.

@@ -34,11 +34,11 @@ use crate::{
     settings::resolve::with_head_lr_of_before,
     signals::Signals,
     training::{
-        PreparedRun,
+        PreparedRun, earlier_run,
         file_names::{REPORT, RUN_FILE},
         overwrite,
         progress::Progress,
-        run_folder::{self, RunFolder, Start},
+        run_folder::{RunFolder, Start},
         run_result::{self, Ending, RunResult},
         shared::Shared,
         validation::Recorder,
@@ -206,8 +206,8 @@ impl Work<'_> {
         let resume = out.join(RUN_FILE).exists();
         let mut settings = planned.settings.clone();
         if resume {
-            let earlier = run_folder::settings_of(out)?;
-            run_folder::check_resume(out, &earlier)?;
+            let earlier = earlier_run::settings_of(out)?;
+            earlier_run::check_resume(out, &earlier)?;
             settings = settings.or(with_head_lr_of_before(earlier));
         }
         let run = match resume {

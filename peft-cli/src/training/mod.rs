@@ -17,7 +17,9 @@
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | `trained_numbers` | how many numbers a method trains |
 //! | `replicas` | the base model on several devices |
-//! | [`run_folder`] | what is on disk before and after a run begins |
+//! | [`places`] | where a run may write |
+//! | [`earlier_run`] | the run in a folder that `--resume` goes on with |
+//! | [`run_folder`] | what a run puts into its folder before its first step |
 //! | `file_names` | what the files of that folder are called |
 //! | `damaged` | files of that folder that were cut off, and the way out |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
@@ -39,6 +41,7 @@ pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
 pub(crate) mod damaged;
+pub mod earlier_run;
 pub(crate) mod expected_memory;
 pub(crate) mod file_names;
 mod frozen_layers;
@@ -51,6 +54,7 @@ pub mod machine;
 pub mod method_builder;
 pub mod opening;
 pub mod overwrite;
+pub mod places;
 pub mod prepared;
 pub mod progress;
 mod remembered;

@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{Bool, DType, Tensor};
 
-use super::{batch::Mask, spec::Site};
+use super::{mask::Mask, spec::Site};
 
 /// Records the attention weights that real tokens give to virtual tokens, in every pass that is given it. Copies share
 /// what they record.

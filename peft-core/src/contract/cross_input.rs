@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor, TensorData};
 
 use super::{
-    batch::Mask,
+    mask::Mask,
     spec::Site,
     tensors::select_first,
     virtual_tokens::{LayerKeyValues, VirtualTokens},

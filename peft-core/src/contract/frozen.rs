@@ -7,13 +7,14 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{
     attention_probe::AttentionProbe,
-    batch::{Mask, PaddingSide, TokenBatch},
+    batch::{PaddingSide, TokenBatch},
     cache::Cache,
     context_budget::check_length,
     head::{Head, HeadLayout},
     lanes::{Lanes, OneLane},
     layer_tape::LayerTape,
     loss::{at_least_f32, smoothed_cross_entropy_sum},
+    mask::Mask,
     spec::{ModelSpec, Side, Site},
     stack::{LayerStates, StackInput, StackOutput},
     task::Task,
@@ -32,9 +33,9 @@ use pass::{Layers, Reads, embed, kept};
 #[derive(Clone, Debug)]
 pub struct Hidden {
     /// `[B, T, H]`: column i belongs to column i of the batch (of its decoder's rows for an
-    /// encoder-decoder). Padded columns are undefined. Of a batch
-    /// [for a classifier](TokenBatch::for_classifier) of whole rows it may be `[B, 1, H]`, the
-    /// position that this reads.
+    /// encoder-decoder). Padded columns are undefined. For a batch
+    /// [for a classifier](TokenBatch::for_classifier) of whole rows it may be `[B, 1, H]`: only the
+    /// position that the classifier reads.
     pub tokens: Tensor<3>,
     /// `[B, 1, H]`, the first position of an encoder's sequence: a virtual token under prompt
     /// tuning, else the first real token. An encoder's pooler reads it.
@@ -82,8 +83,9 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// [`Error::Mismatch`] for a stack that the model does not have.
     fn layers(&self, input: StackInput) -> Result<StackOutput>;
 
-    /// The token that takes no position in a row of an encoder, if there is one: it is at position -1, and the tokens behind
-    /// it count on without it. Behind a prompt, which makes rows of embeddings, it counts as any other, as in transformers.
+    /// The token that takes no position in a row of an encoder, if there is one, such as RoBERTa's padding token: it is at
+    /// position -1, and the tokens after it are counted as if it were not there. After a prompt, where the model is given
+    /// embeddings, it counts like any other, as in transformers.
     fn uncounted_token(&self) -> Option<u32> {
         None
     }
@@ -166,14 +168,14 @@ pub trait FrozenModel: Debug + Send + Sync {
     }
 
     /// Whether reading a value waits until the device has computed what it was given, as on a GPU. Training then reads the
-    /// loss of a step when the next one has been given to the device. Default no: a CPU has computed already.
+    /// loss of a step only when the next one has been queued. Default no: a CPU has computed already.
     fn reads_wait(&self) -> bool {
         false
     }
 
-    /// Whether the device compiles and chooses its kernels by the sizes of what they multiply, as a GPU does. Batches are
+    /// Whether the device compiles and tunes its kernels for each size of what they multiply, as a GPU does. Batches are
     /// then padded to few lengths ([`to_few_lengths`](super::length_multiple::to_few_lengths)), and causal rows that are
-    /// padded on the right share one mask, which is made there. Default no.
+    /// padded on the right share one mask, which is made on the device. Default no.
     fn tunes_to_shapes(&self) -> bool {
         false
     }
@@ -184,8 +186,8 @@ pub trait FrozenModel: Debug + Send + Sync {
         false
     }
 
-    /// Whether training is to run layers again in the backward pass, with [`forward_taped`](Self::forward_taped). Default
-    /// no; neither do models need it that do so by themselves.
+    /// Whether training is to run layers again in the backward pass (gradient checkpointing), with
+    /// [`forward_taped`](Self::forward_taped). Default no, which is also right for a model that does so by itself.
     fn recomputes(&self) -> bool {
         false
     }
@@ -204,8 +206,8 @@ pub trait FrozenModel: Debug + Send + Sync {
         pass::forward(self, batch, virtual_tokens, Layers::All)
     }
 
-    /// As [`forward`](Self::forward), from what enters a layer of the stack that reads `batch`. No virtual tokens enter
-    /// a layer below it, and the model is one that returned such states in [`states_below`](Self::states_below).
+    /// As [`forward`](Self::forward), from the hidden states that enter a layer of the stack that reads `batch`, as
+    /// [`states_below`](Self::states_below) returned them. No virtual tokens may enter a layer below it.
     ///
     /// # Errors
     ///
@@ -220,7 +222,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     }
 
     /// As [`forward`](Self::forward), recording in `probe` how much the real tokens attend to the virtual ones. A model
-    /// whose layers ask for no [`StackInput::probe`] records nothing.
+    /// whose layers do not use [`StackInput::probe`] records nothing.
     ///
     /// # Errors
     ///
@@ -234,9 +236,9 @@ pub trait FrozenModel: Debug + Send + Sync {
         pass::forward(self, batch, virtual_tokens, Layers::Probed(probe.clone()))
     }
 
-    /// As [`forward`](Self::forward), with the graph cut behind each layer: gradients are those of
-    /// [`LayerTape::backward`]. Without effect on a model whose layers ask for no [`StackInput::tape`], and for virtual
-    /// tokens with a graph of their own, which are no leaves.
+    /// As [`forward`](Self::forward), with the graph cut after each layer: gradients are those of
+    /// [`LayerTape::backward`]. It has no effect on a model whose layers do not use [`StackInput::tape`], nor where the
+    /// virtual tokens have a graph of their own, so that they are no leaves.
     ///
     /// # Errors
     ///
@@ -254,9 +256,9 @@ pub trait FrozenModel: Debug + Send + Sync {
         pass::forward(self, batch, virtual_tokens, layers)
     }
 
-    /// Returns what enters `layer` of the stack that reads `batch`, `[B, T, H]`; with the number of layers, what leaves
-    /// the last one, after the last norm. Of `virtual_tokens`, which enter no layer below, only the positions that they
-    /// take count. `None` if the model cannot stop there.
+    /// Returns the hidden states `[B, T, H]` that enter `layer` of the stack that reads `batch`; if `layer` is the number
+    /// of layers, those that leave the last one, after the final norm. `virtual_tokens` enter no layer below it, so only
+    /// the positions that they take matter. `None` if the model cannot stop there.
     ///
     /// # Errors
     ///

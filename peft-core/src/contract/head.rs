@@ -119,7 +119,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Creates a new head: weights from N(0, 0.02), biases 0, like the initialisation of the
+    /// Creates a new head: weights from N(0, 0.02²), biases 0, like the initialisation of the
     /// models.
     pub fn init(
         layout: HeadLayout,

@@ -37,8 +37,8 @@ pub trait PeftMethod: Module + ModuleDisplay {
     /// Returns the settings.
     fn config(&self) -> &Self::Config;
 
-    /// Returns the method's virtual tokens for a forward pass, differentiably. Called once per
-    /// batch in training.
+    /// Returns the method's virtual tokens for a forward pass, differentiably. Training calls it once
+    /// per step.
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens;
 
     /// Returns the deployed form: the same virtual tokens, with any reparameterisation computed

@@ -5,7 +5,8 @@
 //! | [`spec`] | the geometry of a model: what a method must know of it |
 //! | [`task`] | what an adapter is trained for |
 //! | [`problem_type`] | what the outputs of a classifier of rows mean |
-//! | [`batch`] | rows of token ids, padded, with their masks |
+//! | [`batch`] | rows of token ids, padded |
+//! | [`mask`] | which entries of rows are real |
 //! | [`block`] | where examples are in packed rows |
 //! | [`virtual_tokens`] | what a method contributes to one forward pass |
 //! | [`layout`] | how keys and values lie flat in PEFT's one tensor |
@@ -43,6 +44,7 @@ pub mod layer_tape;
 pub mod layout;
 pub mod length_multiple;
 pub mod loss;
+pub mod mask;
 pub mod method;
 pub mod method_fields;
 pub mod params;

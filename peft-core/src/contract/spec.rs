@@ -19,7 +19,7 @@ pub enum Topology {
     EncoderDecoder,
 }
 
-/// An attention site: a place where a model attends, and which can take keys and values.
+/// An attention site: a place where a model attends, and where virtual tokens can add keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Site {

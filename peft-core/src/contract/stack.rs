@@ -7,10 +7,11 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
     attention_probe::PassProbe,
-    batch::{Mask, TokenBatch},
+    batch::TokenBatch,
     block::Block,
     cross_input::CrossInput,
     layer_tape::LayerTape,
+    mask::Mask,
     spec::{Side, Site},
     token_cache::TokenCache,
     virtual_tokens::{LayerKeyValues, VirtualTokens},
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// The columns of each row that the last layer of an encoder computes where a classifier of whole rows reads one of them. They
-/// are a few: where a matrix has fewer rows, a product may add in another order.
+/// are more than one because a product of fewer rows may add in another order.
 pub const READ_COLUMNS: usize = 4;
 
 /// The input of one stack of layers: embedded rows.
@@ -40,18 +41,18 @@ pub struct StackInput {
     pub tokens: Option<TokenCache>,
     /// The decoder's cross-attention input, for encoder-decoders.
     pub cross: Option<CrossInput>,
-    /// The states that enter the first layer to run, in place of what the embeddings and the layers below make. Not
+    /// The hidden states that enter the first layer to run, in place of those that embeddings and lower layers compute. Not
     /// together with [`tokens`](Self::tokens).
     pub from: Option<LayerStates>,
-    /// The layer that is not to run any more, nor those above it: a model that stops there returns what enters it as
+    /// The first layer that is not to run: a model that stops there returns the hidden states that enter it as
     /// [`StackOutput::below`]. Not together with [`tokens`](Self::tokens).
     pub until: Option<usize>,
     /// The columns of the rows whose output is read, if not all are. Optional: a model that never uses it returns all of
     /// them, and one that does `[B, read.len(), H]`. Not together with [`tokens`](Self::tokens).
     pub read: Option<Range<usize>>,
-    /// Records what the layers attend to. Optional: a model that never uses it cannot be asked.
+    /// Records what the layers attend to. Optional: a model that never uses it records nothing.
     pub probe: Option<PassProbe>,
-    /// Cuts the graph behind each layer. Optional: a model that never uses it records its layers. Not together with
+    /// Cuts the graph after each layer. Optional: a model that never uses it keeps the graph of its layers. Not together with
     /// [`tokens`](Self::tokens).
     pub tape: Option<LayerTape>,
     visibility: Visibility,
@@ -201,7 +202,7 @@ impl StackInput {
 /// What enters a layer.
 #[derive(Clone, Debug)]
 pub struct LayerStates {
-    /// The layer; the number of layers for what leaves the last one, after the last norm.
+    /// The layer; the number of layers for the states that leave the last one, after the final norm.
     pub layer: usize,
     /// Hidden states `[B, S, H]`.
     pub states: Tensor<3>,
@@ -210,7 +211,7 @@ pub struct LayerStates {
 /// The output of a stack of layers.
 #[derive(Clone, Debug)]
 pub struct StackOutput {
-    /// Final hidden states `[B, S, H]`, after the last norm; of a model that uses [`StackInput::read`] only those columns.
+    /// Final hidden states `[B, S, H]`, after the final norm; of a model that uses [`StackInput::read`] only those columns.
     pub hidden: Tensor<3>,
     /// The tokens of the input followed by the rows, if they were requested.
     pub tokens: Option<TokenCache>,

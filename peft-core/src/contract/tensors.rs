@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::batch::Mask;
+use super::mask::Mask;
 
 /// Tensors by name, in the order of the names.
 pub type NamedTensors = BTreeMap<String, TensorData>;

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{batch::Mask, spec::SiteSpec, virtual_tokens::LayerKeyValues};
+use super::{mask::Mask, spec::SiteSpec, virtual_tokens::LayerKeyValues};
 use crate::error::{Error, Result};
 
 /// The K/V cache: keys and values of real tokens in every self-attention layer.

@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    batch::Mask,
+    mask::Mask,
     spec::{ModelSpec, Side, Site},
 };
 use crate::error::{Error, Result};
@@ -78,10 +78,10 @@ pub struct VirtualTokens {
     pub relative_bias: bool,
     /// Whether keys and values are an infix, `[source ; virtual tokens ; target]` (Li & Liang 2021,
     /// section 7.3, <https://arxiv.org/abs/2101.00190>): they stand in the row of a decoder, in front of
-    /// the last token of its source, the one that predicts the first token of its target. What stands in
-    /// front of them, the rest of the source, neither sees them nor is moved by them; what stands behind
-    /// them sees them as it sees a prefix, and takes positions behind theirs. Batches then say where
-    /// sources end ([`TokenBatch::with_sources`]).
+    /// the last token of its source, the one that predicts the first token of its target. The rest of
+    /// the source, in front of them, neither sees them nor is moved by them; what follows sees them as it
+    /// sees a prefix, and takes the positions after theirs. Batches then say where sources end
+    /// ([`TokenBatch::with_sources`]).
     ///
     /// [`TokenBatch::with_sources`]: super::batch::TokenBatch::with_sources
     pub infix: bool,
@@ -227,8 +227,8 @@ impl VirtualTokens {
         }
     }
 
-    /// The first layer of one site that virtual tokens enter, of `num_layers`; `num_layers` if they enter none. What
-    /// rows are below it does not depend on the values of the virtual tokens.
+    /// The first layer of one site that virtual tokens enter, of `num_layers`; `num_layers` if they enter none. The
+    /// hidden states below it do not depend on the values of the virtual tokens.
     pub fn first_layer(&self, site: Site, num_layers: usize) -> usize {
         match self.at(site).content {
             Content::None => num_layers,

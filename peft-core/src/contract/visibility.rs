@@ -7,8 +7,8 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
-    batch::Mask,
     block::Block,
+    mask::Mask,
     virtual_tokens::{PrefixPositions, VirtualTokens},
 };
 

@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::{BestMetric, TrainConfig},
+    best_metric::BestMetric,
+    config::TrainConfig,
     export::{About, adapter_of},
     mixing::Mixing,
     run_context::RunContext,

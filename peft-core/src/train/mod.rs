@@ -7,6 +7,7 @@
 //! | [`mixing`] | which of them a batch is of |
 //! | `task_run` | one task of a run: its rows and batches |
 //! | [`config`] | the settings of a run |
+//! | [`best_metric`] | the score that determines its best step |
 //! | [`training_data`] | the rows of a run |
 //! | [`run_context`] | where a run is stored, and what its adapter says about it |
 //! | [`base_files`] | what a base model is beside its weights |
@@ -47,6 +48,7 @@ mod assist;
 pub mod base_files;
 pub mod base_sum;
 mod batch_loss;
+pub mod best_metric;
 pub mod checkpoint;
 pub mod config;
 mod exchange;
@@ -88,7 +90,8 @@ mod tests;
 pub use assist::{assist, assist_joint};
 pub use base_files::{BaseFiles, other_keys};
 pub use base_sum::BaseSum;
-pub use config::{BestMetric, TrainConfig};
+pub use best_metric::BestMetric;
+pub use config::TrainConfig;
 pub use export::{About, adapter_of};
 pub use identity::sum_of_rows;
 pub use in_threads::{InThreads, in_threads};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::{config::BestMetric, spare_room::SpareRoom};
+use super::{best_metric::BestMetric, spare_room::SpareRoom};
 use crate::{error::Result, evaluate::Assessment};
 
 /// The result of one step: one line of the metrics file.

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use super::{
-    config::BestMetric,
+    best_metric::BestMetric,
     identity::Identity,
     loss_scale::LossScale,
     snapshot::{Counters, Evaluation, Snapshot},

@@ -16,8 +16,9 @@ use burn::tensor::Tensor;
 
 use super::{
     batch_loss::Rows,
+    best_metric::BestMetric,
     checkpoint::Checkpoints,
-    config::{BestMetric, TrainConfig},
+    config::TrainConfig,
     gradient::{StepGradient, step_gradient},
     group::Group,
     identity::Identity,

@@ -11,19 +11,19 @@ use serde_json::{Map, Value, json};
 pub enum EncoderConfig {
     /// Linear, ReLU, Linear, ReLU, Linear.
     Mlp {
-        /// M: width of both hidden layers; `None` for H.
+        /// M: width of both hidden layers. Default `None`, for H.
         #[serde(default)]
         hidden_size: Option<usize>,
     },
     /// A bidirectional LSTM over the P rows, then Linear, ReLU, Linear.
     Lstm {
-        /// M: width of each direction of the LSTM, half of that of the hidden linear layer; `None` for H.
+        /// M: width of each direction of the LSTM, half of that of the hidden linear layer. Default `None`, for H.
         #[serde(default)]
         hidden_size: Option<usize>,
-        /// Layers of the LSTM; 2.
+        /// Layers of the LSTM. Default 2.
         #[serde(default = "default_num_layers")]
         num_layers: usize,
-        /// Dropout rate of what a layer of the LSTM hands to the next; 0.
+        /// Dropout rate between the layers of the LSTM. Default 0.
         #[serde(default)]
         dropout: f64,
     },
@@ -34,10 +34,10 @@ fn default_num_layers() -> usize {
 }
 
 impl EncoderConfig {
-    /// Layers of the LSTM where none are given.
+    /// The default number of layers of the LSTM.
     pub const DEFAULT_NUM_LAYERS: usize = 2;
 
-    /// Dropout rate between them where none is given.
+    /// The default dropout rate between them.
     pub const DEFAULT_DROPOUT: f64 = 0.0;
 
     /// An MLP of width H.

@@ -4,14 +4,11 @@ use std::path::Path;
 
 use peft_tests::shared;
 
-use crate::support::peft;
+use crate::support::{peft, refused_with};
 
 /// What the program says to these arguments in `dir`; it must fail.
 fn refusal(dir: &Path, args: &str) -> String {
-    let output = peft(dir).args(args.split(' ')).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{args}: {stderr}");
-    stderr
+    refused_with(peft(dir).args(args.split(' ')), 1)
 }
 
 #[test]

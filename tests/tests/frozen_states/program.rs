@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{ADAPTER_FILES, peft, root, succeed, tiny_model};
+use crate::support::{ADAPTER_FILES, lose_last_checkpoint, peft, root, succeed, tiny_model};
 
 fn train_process(out: &Path, args: &[&str]) -> String {
     let output = succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
@@ -56,10 +56,7 @@ fn a_run_is_resumed_with_other_memory() {
         train_process(&resumed, &[&start[..], &["--cache-frozen=0"]].concat());
         let adapter = |dir: &Path| ADAPTER_FILES.map(|name| fs::read(dir.join(name)).unwrap());
         assert!(adapter(&whole) == adapter(&resumed), "{name} {flags:?}: without memory");
-        // As if the run had been killed before its last checkpoint.
-        let checkpoints = fs::read_dir(resumed.join("checkpoints")).unwrap();
-        let last = checkpoints.map(|entry| entry.unwrap().path()).max().unwrap();
-        fs::remove_dir_all(last).unwrap();
+        lose_last_checkpoint(&resumed);
         train_process(&resumed, &["--resume", "--cache-frozen=2kB"]);
         assert!(adapter(&whole) == adapter(&resumed), "{name} {flags:?}: resumed");
         let settings = fs::read_to_string(resumed.join("run.toml")).unwrap();

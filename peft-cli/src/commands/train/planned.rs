@@ -20,7 +20,7 @@ use crate::{
         joint::{JointSettings, resolve_joint},
         resolve::{resolve, with_head_lr_of_before},
     },
-    training::{file_names::RUN_FILE, overwrite, run_folder},
+    training::{earlier_run, file_names::RUN_FILE, overwrite, places},
     usage::listed,
 };
 
@@ -135,7 +135,7 @@ pub(super) fn plan(
         refuse_among_processes(args, &settings)?;
     }
     if !args.resume {
-        run_folder::refuse_model_folder(&out, settings.model.as_deref())?;
+        places::refuse_model_folder(&out, settings.model.as_deref())?;
     }
     let lock = Arc::new(FolderLock::new(&out)?);
     if let Some(warning) = lock.warning() {
@@ -149,22 +149,22 @@ pub(super) fn plan(
                 out.display()
             ));
         }
-        let earlier = run_folder::settings_of(&out)?;
+        let earlier = earlier_run::settings_of(&out)?;
         check_recipe(&settings, &earlier)?;
         check_start(&settings, &earlier, &out)?;
         earlier_metrics = earlier.metrics_file.clone();
-        run_folder::check_resume(&out, &earlier)?;
+        earlier_run::check_resume(&out, &earlier)?;
         settings = settings.or(with_head_lr_of_before(earlier));
     } else if !args.overwrite {
-        run_folder::refuse_existing(&out)?;
+        places::refuse_existing(&out)?;
     }
     let resolved = Resolved::of(settings.clone())?;
-    run_folder::check_inputs(&out, &resolved.run)?;
+    places::check_inputs(&out, &resolved.run)?;
     if let Some(path) = &resolved.run.metrics_file {
         let continues = args.resume
             && earlier_metrics.is_some_and(|earlier| output::is_same_file(path, &earlier));
         let may = (continues, args.overwrite);
-        run_folder::check_metrics_file(path, &resolved.run, args.config.as_deref(), may)?;
+        places::check_metrics_file(path, &resolved.run, args.config.as_deref(), may)?;
     }
     Ok(Planned { out, lock, settings, resolved })
 }

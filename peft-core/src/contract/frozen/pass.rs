@@ -8,12 +8,13 @@ use super::{FrozenModel, Hidden, infix::placed};
 use crate::{
     contract::{
         attention_probe::AttentionProbe,
-        batch::{Mask, TokenBatch},
+        batch::TokenBatch,
         block::Block,
         cache::Cache,
         context_budget::check_length,
         cross_input::CrossInput,
         layer_tape::LayerTape,
+        mask::Mask,
         pooling::Pooling,
         spec::{ModelSpec, Side, Site, Topology},
         stack::{LayerStates, READ_COLUMNS, StackInput, StackOutput},

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::{Content, LayerKeyValues, SiteKeyValues, VirtualTokens, change::Change};
 use crate::{
-    contract::{batch::Mask, tensors::select_first},
+    contract::{mask::Mask, tensors::select_first},
     error::{Error, Result},
 };
 

@@ -2,11 +2,10 @@
 
 use crate::error::{Error, Result};
 
-/// Width of the MLP's hidden layer, M, where none is given.
+/// The default M, the width of the MLP's hidden layer.
 pub const DEFAULT_HIDDEN_SIZE: usize = 512;
 
-/// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is
-/// smaller.
+/// AdamW's default learning rate. An MLP amplifies each step, so with one it is smaller.
 pub const fn default_lr(prefix_projection: bool) -> f64 {
     if prefix_projection { 3e-4 } else { 3e-2 }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    contract::{batch::Mask, method::Mode, problem_type::ProblemType},
+    contract::{mask::Mask, method::Mode, problem_type::ProblemType},
     data::{IGNORE, Target},
     evaluate::Predictor,
     metrics::Metrics,
