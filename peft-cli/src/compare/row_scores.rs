@@ -35,6 +35,13 @@ pub struct Fields {
     pub label: Option<String>,
 }
 
+impl Fields {
+    /// Whether somebody named one.
+    pub fn are_given(&self) -> bool {
+        self.score.is_some() || self.label.is_some()
+    }
+}
+
 /// The scores of the rows of a file.
 #[derive(Clone, Debug)]
 pub struct RowScores {
@@ -95,8 +102,16 @@ impl RowScores {
         let (one, two) = (self.path.display(), other.path.display());
         let refuse = |what: String| Err(Error::Mismatch(what));
         if self.what != other.what {
+            // The one kind that the program itself writes in two ways.
+            let is_of_text = |found: &Self| found.what == EXACT_MATCH;
+            let way_out = match is_of_text(self) != is_of_text(other) {
+                true => {
+                    "; the classes of a language model as labels are those of `peft predict --rank-classes`"
+                }
+                false => "",
+            };
             return refuse(format!(
-                "{one} gives the {} of its rows, {two} their {}",
+                "{one} gives the {} of its rows, {two} their {}: rows that are scored alike are compared{way_out}",
                 self.what, other.what
             ));
         }
@@ -117,6 +132,9 @@ impl RowScores {
         }
     }
 }
+
+/// How rows of `exact_match` are called.
+const EXACT_MATCH: &str = "exact match";
 
 /// How a row is scored.
 enum Kind {
