@@ -79,4 +79,5 @@ mod tensorboard;
 mod tokenizers;
 mod training;
 mod transfer;
+mod unlabelled;
 mod written_rows;

@@ -8,10 +8,11 @@ mod answers;
 
 use std::sync::Arc;
 
+pub(super) use answers::says_answers;
 use answers::{Answer, answers};
 use tokenizers::Encoding;
 
-use super::{Encoder, Row, check};
+use super::{Encoder, Row, check, untaught::with_way_out};
 use crate::{
     data::{
         example::{Example, Target},
@@ -42,7 +43,8 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
 fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Vec<Example>> {
     let config = &encoder.config;
     let context = config.fields.name(Role::Context);
-    let answers = config.targets.then(|| answers(record, &config.fields)).transpose()?;
+    let answers = config.targets.then(|| answers(record, &config.fields)).transpose();
+    let answers = answers.map_err(|error| with_way_out(config, error, record))?;
     let whole = Window {
         bytes: offsets(encoding),
         passage: Arc::new(Passage {

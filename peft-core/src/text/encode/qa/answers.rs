@@ -48,6 +48,18 @@ pub(super) fn answers(record: &Record, fields: &FieldNames) -> Result<Vec<Answer
     parts.map(|(i, (text, start))| answer(record, field, context, i, text, start)).collect()
 }
 
+/// Whether a record says anything of its answers, be it that there are none.
+pub(in crate::text::encode) fn says_answers(record: &Record, field: &str) -> bool {
+    let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    match record.value(field) {
+        Some(value) => !is_blank(value),
+        None => {
+            record.value(&format!("{field}.text")).is_some()
+                || is_impossible(record).is_ok_and(|said| said == Some(true))
+        }
+    }
+}
+
 /// The field by which SQuAD 2.0 says that a question has no answer.
 const IMPOSSIBLE: &str = "is_impossible";
 
