@@ -224,25 +224,40 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_answers_as_json() {
+    fn a_table_has_answers_as_text() {
         let config = EncoderConfig::new(Task::QuestionAns, 8);
         let encoder = config.init(Some(llama_like(false))).unwrap();
         for answers in [
             json!({"answers.text": "[\"d\"]", "answers.answer_start": "[2]"}),
             json!({"answers": "{\"text\": [\"d\"], \"answer_start\": [2]}"}),
             json!({"answers": "[{\"text\": \"d\", \"answer_start\": 2}]"}),
+            // As pandas writes them, with NumPy's arrays and without.
+            json!({"answers": "{'text': array(['d'], dtype=object), 'answer_start': array([2], dtype=int32)}"}),
+            json!({"answers": "{'text': ['d'], 'answer_start': [2]}"}),
+            json!({"answers": "[{'text': \"d\", 'answer_start': 2}]"}),
+            json!({"answers.text": "['d']", "answers.answer_start": "[2]"}),
         ] {
             let mut row = json!({"question": "a b", "context": "c d e"});
             row.as_object_mut().unwrap().extend(answers.as_object().unwrap().clone());
             let example = encode(&encoder, row).remove(0);
             assert_eq!(example.target, Target::Span { start: 3, end: 3 }, "{answers}");
         }
-        let row = json!({"question": "a", "context": "b", "answers.text": "['b']", "answers.answer_start": "[0]"});
+        for none in [
+            "{'text': [], 'answer_start': []}",
+            "{'text': array([], dtype=object), 'answer_start': array([], dtype=int32)}",
+        ] {
+            let row = json!({"question": "a b", "context": "c d e", "answers": none});
+            assert!(encode(&encoder, row).remove(0).is_unanswerable(), "{none}");
+        }
+        let row = json!({"question": "a", "context": "b", "answers.text": "['b' 'b']", "answers.answer_start": "[0 0]"});
         assert_eq!(
             refusal(&encoder, row),
-            "rows.jsonl, line 1: field `answers.text`: found the string `['b']`, expected an array, in a table as \
-             JSON: [\"a\", \"b\"], [1, 2]"
+            "rows.jsonl, line 1: field `answers.text`: found the string `['b' 'b']`, expected an array, in a table as \
+             JSON ([\"a\", \"b\"], [1, 2]) or as Python writes a list"
         );
+        // NumPy leaves the middle of long ones out.
+        let row = json!({"question": "a", "context": "b", "answers": "{'text': array(['b', ..., 'b']), 'answer_start': array([0, ..., 0])}"});
+        assert!(refusal(&encoder, row).contains("field `answers`: found the string `{'text'"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     text::{
         fields::{FieldNames, Role},
+        list_text::value_in_text,
         record::Record,
     },
 };
@@ -75,13 +76,10 @@ fn is_impossible(record: &Record) -> Result<Option<bool>> {
     }
 }
 
-/// A value of a field, which tables have as JSON within a string where it is a list or an object.
+/// A value of a field, which tables have as text where it is a list or an object.
 fn unpacked(value: &Value) -> Cow<'_, Value> {
-    let parsed = value.as_str().filter(|text| text.trim_start().starts_with(['[', '{']));
-    match parsed.map(serde_json::from_str) {
-        Some(Ok(parsed)) => Cow::Owned(parsed),
-        Some(Err(_)) | None => Cow::Borrowed(value),
-    }
+    let parsed = value.as_str().and_then(value_in_text);
+    parsed.map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 /// The texts of a record's answers with their starts.
@@ -98,7 +96,9 @@ fn parts(record: &Record, field: &str) -> Result<Vec<(Value, Value)>> {
                 Some(Value::Null) => Ok(Vec::new()),
                 Some(other) => {
                     let expected = match other {
-                        Value::String(_) => "an array, in a table as JSON: [\"a\", \"b\"], [1, 2]",
+                        Value::String(_) => {
+                            "an array, in a table as JSON ([\"a\", \"b\"], [1, 2]) or as Python writes a list"
+                        }
                         _ => "an array",
                     };
                     Err(record.unexpected(&format!("{field}.{key}"), other, expected))
