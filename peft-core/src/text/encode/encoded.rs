@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Encoder, EncoderConfig, empty::is_empty, ids, texts, untaught::none_teaches};
+use super::{Encoder, EncoderConfig, empty::is_empty, ids, texts};
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::example::{Example, Target},
@@ -197,7 +197,7 @@ impl<'c> Gathered<'c> {
             self;
         let none = first.map(|(path, _)| path);
         if let Some(path) = none.or(left_out.filter(|_| encoded.records() == 0)) {
-            return Err(none_teaches(config, &path));
+            return Err(config.none_teaches(&path));
         }
         if let (Some(labels), Some((_, path)), Some(first)) =
             (&config.labels, encoded.files.first(), encoded.examples.first())

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{EncoderConfig, check, seq_cls, seq2seq, untaught};
+use super::{EncoderConfig, check, seq_cls, seq2seq};
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::example::{Example, IGNORE, Target},
@@ -33,14 +33,14 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
     };
     if let Some(key) = keys.iter().find(|key| config.targets && record.value(key).is_none()) {
         let message = format!("field `{key}` is missing, which {} needs", config.task);
-        return Err(untaught::with_way_out(config, record.lacks(&message), record));
+        return Err(config.with_way_out(record.lacks(&message), record));
     }
     let mut decoder_input_ids = match config.task {
         Task::Seq2SeqLm => record.optional_ids("decoder_input_ids")?,
         _ => None,
     };
     let (vocab, length) = (Some(config.vocab_size), input_ids.len());
-    let lacking = |error| untaught::with_way_out(config, error, record);
+    let lacking = |error| config.with_way_out(error, record);
     let target = match config.task {
         _ if !config.targets => Target::None,
         Task::SeqCls if config.problem_type.has_values() => seq_cls::values(config, record)?,

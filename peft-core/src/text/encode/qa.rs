@@ -12,7 +12,7 @@ pub(super) use answers::says_answers;
 use answers::{Answer, answers};
 use tokenizers::Encoding;
 
-use super::{Encoder, Row, check, untaught::with_way_out};
+use super::{Encoder, Row, check};
 use crate::{
     data::{
         example::{Example, Target},
@@ -44,7 +44,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
     let config = &encoder.config;
     let context = config.fields.name(Role::Context);
     let answers = config.targets.then(|| answers(record, &config.fields)).transpose();
-    let answers = answers.map_err(|error| with_way_out(config, error, record))?;
+    let answers = answers.map_err(|error| config.with_way_out(error, record))?;
     let whole = Window {
         bytes: offsets(encoding),
         passage: Arc::new(Passage {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use tokenizers::Encoding;
 
-use super::{Encoder, EncoderConfig, truncate::End, untaught::with_way_out};
+use super::{Encoder, EncoderConfig, truncate::End};
 use crate::{
     contract::task::Task,
     error::Result,
@@ -73,7 +73,7 @@ pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str>
 
 /// What is read of a row, or the error with the way out where the row has nothing to be learnt by.
 fn taught<T>(encoder: &Encoder, record: &Record, found: Result<T>) -> Result<T> {
-    found.map_err(|error| with_way_out(&encoder.config, error, record))
+    found.map_err(|error| encoder.config.with_way_out(error, record))
 }
 
 /// The text of a field. TRL also keeps messages there, of which those of the target are learnt.

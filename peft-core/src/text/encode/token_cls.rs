@@ -1,6 +1,6 @@
 //! Words with tags.
 
-use super::{Cut, Encoder, untaught::with_way_out};
+use super::{Cut, Encoder};
 use crate::{
     data::example::{IGNORE, Target},
     error::Result,
@@ -42,7 +42,7 @@ fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
     let words = record.strings(fields.name(Role::Tokens))?.len();
     let key = fields.name(Role::Tags);
     let tags =
-        record_tags(record, key).map_err(|error| with_way_out(&encoder.config, error, record))?;
+        record_tags(record, key).map_err(|error| encoder.config.with_way_out(error, record))?;
     if tags.len() != words {
         let tags = tags.len();
         return Err(

@@ -65,45 +65,45 @@ impl EncoderConfig {
             Task::CausalLm | Task::Seq2SeqLm => (Role::Target, "a target"),
         }
     }
-}
 
-/// An error about what a row is learnt by, with the way out where the row has none. Where the file hints at another reason
-/// for a missing field, that one stands.
-pub(super) fn with_way_out(config: &EncoderConfig, error: Error, record: &Record) -> Error {
-    let (role, what) = config.taught();
-    let is_other = has_other_reason(record, config.fields.name(role));
-    match error {
-        Error::Data { path, line, message }
-            if config.targets && !is_other && config.teaches_nothing(record) =>
-        {
-            let message =
-                format!("{message}; set `skip_unlabelled` to leave rows without {what} out");
+    /// An error about a row, with the way out where it has nothing to be learnt by. Where the file hints at another reason
+    /// for a missing field, that one stands.
+    pub(super) fn with_way_out(&self, error: Error, record: &Record) -> Error {
+        let (role, what) = self.taught();
+        let is_other = has_other_reason(record, self.fields.name(role));
+        match error {
             Error::Data { path, line, message }
+                if self.targets && !is_other && self.teaches_nothing(record) =>
+            {
+                let message =
+                    format!("{message}; set `skip_unlabelled` to leave rows without {what} out");
+                Error::Data { path, line, message }
+            }
+            other => other,
         }
-        other => other,
     }
-}
 
-/// The error of a file none of whose rows has what they are learnt by.
-pub(super) fn none_teaches(config: &EncoderConfig, path: &Path) -> Error {
-    let (role, what) = config.taught();
-    let message = match &config.target_template {
-        Some(template) => format!(
-            "no row has {what}, which `target_template` makes of its fields ({template}): {ONLY_PREDICTED}"
-        ),
-        None => {
-            let of_ids = match role {
-                Role::Tags | Role::Target => " (beside token ids in `labels`)",
-                _ => "",
-            };
-            format!(
-                "no row has {what} in field `{}`{of_ids}; set `{}` to the field that has them: {ONLY_PREDICTED}",
-                config.fields.name(role),
-                role.setting()
-            )
-        }
-    };
-    Error::file(path, message)
+    /// The error of a file none of whose rows has what they are learnt by.
+    pub(super) fn none_teaches(&self, path: &Path) -> Error {
+        let (role, what) = self.taught();
+        let message = match &self.target_template {
+            Some(template) => format!(
+                "no row has {what}, which `target_template` makes of its fields ({template}): {ONLY_PREDICTED}"
+            ),
+            None => {
+                let of_ids = match role {
+                    Role::Tags | Role::Target => " (beside token ids in `labels`)",
+                    _ => "",
+                };
+                format!(
+                    "no row has {what} in field `{}`{of_ids}; set `{}` to the field that has them: {ONLY_PREDICTED}",
+                    self.fields.name(role),
+                    role.setting()
+                )
+            }
+        };
+        Error::file(path, message)
+    }
 }
 
 #[cfg(test)]
