@@ -66,7 +66,7 @@ pub fn encode(
         }
     }
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
-    note_unlabelled(&encoded);
+    note_left_out(&encoded, settings.task);
     note_empty(&encoded);
     note_absent(&encoded);
     note_unanswerable(&encoded);
@@ -131,10 +131,21 @@ fn named(error: Error, end: &EndTokens, base: &Loaded) -> Error {
 }
 
 /// Tells how many rows were left out.
-fn note_unlabelled(encoded: &Encoded) {
-    if encoded.unlabelled > 0 {
-        let (left_out, rows) = (encoded.unlabelled, encoded.unlabelled + encoded.records());
-        output::note(format!("note: {left_out} of {rows} rows have no label and are left out"));
+fn note_left_out(encoded: &Encoded, task: Task) {
+    let left_out = encoded.left_out.len();
+    tell_left_out(left_out, left_out + encoded.records(), task);
+}
+
+/// Tells how many of `rows` have nothing to be learnt by or scored with, and are left out.
+pub fn tell_left_out(left_out: usize, rows: usize, task: Task) {
+    let what = match task {
+        Task::SeqCls => "label",
+        Task::TokenCls => "tags",
+        Task::QuestionAns => "answers",
+        Task::CausalLm | Task::Seq2SeqLm => "target",
+    };
+    if left_out > 0 {
+        output::note(format!("note: {left_out} of {rows} rows have no {what} and are left out"));
     }
 }
 

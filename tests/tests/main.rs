@@ -80,4 +80,5 @@ mod tensorboard;
 mod tokenizers;
 mod training;
 mod transfer;
+mod unlabelled;
 mod written_rows;

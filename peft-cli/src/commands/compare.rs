@@ -23,7 +23,8 @@ use crate::{
 ///
 /// With --significance, the difference of each system to the best is tested: over rows, where the folder of each run
 /// holds predictions (predictions.jsonl, as `peft predict` or `peft eval --predictions` write them with the fields of
-/// the row), and over seeds, where systems have several.
+/// the row), and over seeds, where systems have several. A system whose rows are others than those of most systems, or
+/// written otherwise, is not compared over rows, and named.
 ///
 /// Examples:
 ///   peft compare runs/a runs/b runs/c
@@ -110,6 +111,7 @@ pub fn run(args: &CompareArgs) -> CliResult {
     args.shown.check()?;
     if !args.scores.is_empty() {
         let files = of_files(&args.scores, &args.tests.fields(), args.tests.resamples)?;
+        files.differences.notes.iter().for_each(|note| output::note(format!("note: {note}")));
         return match args.shown.format() {
             None => json(&files_as_json(&files)),
             Some(format) => Ok(output::line(table::of_files(&files, format))?),

@@ -87,7 +87,7 @@ pub struct EvalArgs {
     text: TextArgs,
     #[command(flatten)]
     outputs: OutputArgs,
-    /// seq-cls: leave out rows without a label (none, -1, - or nan), and say how many.
+    /// Leave out rows that have no label (none, -1, - or nan), no tags, no target or no answers, and say how many.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
         show_default = "as in training, otherwise refuse them")]
     skip_unlabelled: Option<bool>,

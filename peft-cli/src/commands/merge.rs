@@ -7,16 +7,16 @@ use std::{
 
 use clap::Args;
 use peft_core::{Error, adapter::atomic, text::Record};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::score::show;
 use crate::{
     data_files::{DataFiles, is_standard_input},
-    error::CliResult,
+    error::{CliError, CliResult},
     flags::help::FlagHelp,
     merge::{Whole, check_rows},
     output::{self, grouped},
-    predictions::{Format, INPUT, REFERENCE},
+    predictions::{Format, INPUT, REFERENCE, read_again},
     scoring::{Asked, ClassArgs, FieldArgs, Files, MeteorArgs},
 };
 
@@ -130,7 +130,7 @@ pub fn run(args: &MergeArgs) -> CliResult {
         [] if scores => args.metrics_of(&whole)?,
         asked => asked.to_vec(),
     };
-    let text = text(&whole, format)?;
+    let text = text(&whole, &args.output, format)?;
     let place = match named {
         Some(path) => {
             atomic::write_file(path, text.as_bytes())?;
@@ -172,7 +172,8 @@ pub fn run(args: &MergeArgs) -> CliResult {
 impl MergeArgs {
     /// The metrics where none is asked for.
     fn metrics_of(&self, whole: &Whole) -> CliResult<Vec<Asked>> {
-        let first = whole.lines.first().map(|line| fields(line)).transpose()?.unwrap_or_default();
+        let first = rows_of(whole, &self.output)?.into_iter().next();
+        let first = first.map(|row| row.fields).unwrap_or_default();
         let found = whole.said.map(|said| said.metrics(&first)).unwrap_or_default();
         if found.is_empty() {
             let said = match whole.said {
@@ -190,8 +191,9 @@ impl MergeArgs {
 /// All lines as rows of the file that they become.
 fn rows_of(whole: &Whole, output: &Path) -> CliResult<Vec<Record>> {
     let path: Arc<Path> = Arc::from(output);
-    let row =
-        |(at, line): (usize, &String)| Ok(Record::new(Arc::clone(&path), at + 1, fields(line)?));
+    let row = |(at, line): (usize, &String)| {
+        Record::of_json(Arc::clone(&path), at + 1, line).map_err(CliError::from)
+    };
     whole.lines.iter().enumerate().map(row).collect()
 }
 
@@ -215,16 +217,10 @@ fn check_input(predicted: &Record, row: &Record, whole: bool, but: Option<&str>)
 }
 
 /// All lines in a format.
-fn text(whole: &Whole, format: Format) -> CliResult<String> {
+fn text(whole: &Whole, output: &Path, format: Format) -> CliResult<String> {
     if format == Format::Jsonl {
         return Ok(whole.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect());
     }
-    let rows = whole.lines.iter().map(|line| fields(line));
-    Ok(format.text(rows.collect::<CliResult<_>>()?))
-}
-
-/// The fields of a line.
-fn fields(line: &str) -> CliResult<Map<String, Value>> {
-    // It was read before.
-    serde_json::from_str(line).map_err(|error| Error::Mismatch(error.to_string()).into())
+    let rows = rows_of(whole, output)?.into_iter().map(read_again);
+    Ok(format.text(rows.collect()))
 }

@@ -1,5 +1,7 @@
 //! Whether systems differ from the best by more than chance: over the rows that they answered, and over their seeds.
 
+use std::path::PathBuf;
+
 use peft_core::{
     Error, Result,
     contract::rng,
@@ -9,6 +11,7 @@ use peft_core::{
 };
 
 use super::{
+    alike::{Alike, too_few},
     groups::{Comparison, System},
     row_scores::{Fields, RowScores},
 };
@@ -39,11 +42,13 @@ pub struct OverSeeds {
 /// The differences of all systems but the first to that one.
 #[derive(Clone, Debug, Default)]
 pub struct Differences {
-    /// Over rows, by the place of the system; none for the first, and for those without predictions.
+    /// Over rows, by the place of the system; none for the first that is compared, and for those that are not.
     pub rows: Vec<Option<OverRows>>,
+    /// The place of the system that the others are compared with over rows: the first, unless that is not compared.
+    pub reference: usize,
     /// Over seeds.
     pub seeds: Vec<Option<OverSeeds>>,
-    /// The score of each system over rows.
+    /// The score over rows of each system that is compared.
     pub scores: Vec<Option<f64>>,
     /// What rows are scored by.
     pub what: Option<String>,
@@ -59,61 +64,67 @@ pub struct Differences {
 
 impl Differences {
     /// Those of a comparison: over rows where the folders of its runs hold predictions, over seeds where systems have
-    /// several.
+    /// several. A system whose predictions cannot be read, or are of other rows or scored otherwise than those of most,
+    /// is left out, and noted.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if there is nothing to test; as `RowScores::read` and `RowScores::check_same_rows`.
+    /// [`Error::Setting`] if there is nothing to test; as `RowScores::read` and `RowScores::check_same_rows` if fewer than
+    /// two systems can be compared over rows, and neither can any over seeds or `fields` say how rows are scored.
     pub fn of(comparison: &Comparison, fields: &Fields, resamples: usize) -> Result<Self> {
         let systems = &comparison.systems;
         if systems.len() < 2 {
             let message = "needs two systems to compare, found one";
             return Err(Error::setting("--significance", message));
         }
-        let mut notes = Vec::new();
-        let mut known: Option<RowScores> = None;
-        let mut scored = Vec::with_capacity(systems.len());
-        for system in systems {
-            scored.push(row_scores_of(system, fields, &mut known, &mut notes)?);
+        let mut alike = Alike::default();
+        let mut scored = vec![None; systems.len()];
+        let mut left_out = Vec::new();
+        for (place, system) in systems.iter().enumerate() {
+            match row_scores_of(system, fields) {
+                Ok((first, rows)) => {
+                    alike.add(place, &first);
+                    scored[place] = Some(rows);
+                }
+                Err(why) => left_out.push((place, why)),
+            }
         }
-        // Without those of the first, there is nothing to compare with.
-        let num_rows = scored[0].as_ref().map_or(0, Vec::len);
-        let mut found = match scored[0].is_some() && scored.iter().flatten().count() > 1 {
+        let compared = alike.most();
+        for (place, differing) in compared.others {
+            scored[place] = None;
+            left_out.push((place, LeftOut::Otherwise(differing)));
+        }
+        left_out.sort_by_key(|(place, _)| *place);
+        let seeds = over_seeds(systems);
+        let is_tested = compared.places.len() > 1;
+        let notes = notes_of(systems, &left_out);
+        // Whoever says how rows are scored wants them compared; otherwise seeds may say enough.
+        if !is_tested && (fields.are_given() || seeds.iter().all(Option::is_none)) {
+            refuse(systems, left_out, &seeds)?;
+        }
+        let mut found = match is_tested {
             true => Self::over_rows(&scored, resamples)?,
             false => Self { rows: vec![None; systems.len()], ..Self::default() },
         };
-        found.what =
-            known.map(|known| known.what).filter(|_| found.rows.iter().any(Option::is_some));
-        found.num_rows = num_rows;
+        found.what = is_tested.then_some(compared.what);
         found.scores = scored.iter().map(|rows| rows.as_deref().map(ratio)).collect();
-        found.seeds = over_seeds(systems);
-        if found.what.is_none() && found.seeds.iter().all(Option::is_none) {
-            let message = format!(
-                "needs predictions for the same rows in the folders of the runs, or two seeds of each system: peft predict \
-                 --model MODEL --adapter {} --input ROWS --output {}",
-                systems[0].runs[0].path.display(),
-                systems[0].runs[0].path.join("predictions.jsonl").display()
-            );
-            return Err(Error::setting("--significance", message));
-        }
-        if notes.len() == systems.len() {
-            notes = vec!["no folder holds predictions.jsonl: only seeds are compared".to_string()];
-        }
+        found.seeds = seeds;
         found.notes = notes;
         found.is_mean = systems.iter().any(|system| system.runs.len() > 1);
         found.resamples = resamples;
         Ok(found)
     }
 
-    /// Those over the rows of systems, of which the first has rows.
+    /// Those over the rows of systems, to the first that has rows.
     ///
     /// # Errors
     ///
     /// As [`paired_bootstrap`].
     pub fn over_rows(scored: &[Option<Vec<RowScore>>], resamples: usize) -> Result<Self> {
-        let first = scored.first().cloned().flatten().unwrap_or_default();
+        let reference = scored.iter().position(Option::is_some).unwrap_or_default();
+        let first = scored.get(reference).cloned().flatten().unwrap_or_default();
         let mut rows = vec![None; scored.len()];
-        for (place, own) in scored.iter().enumerate().skip(1) {
+        for (place, own) in scored.iter().enumerate().skip(reference + 1) {
             let Some(own) = own else { continue };
             let draws = |what: &str| rng::stream(0, place as u64, what);
             let interval =
@@ -131,7 +142,7 @@ impl Differences {
         rows.iter_mut().flatten().zip(corrected).for_each(|(found, p)| found.corrected = p);
         let scores = scored.iter().map(|rows| rows.as_deref().map(ratio)).collect();
         let num_rows = first.len();
-        Ok(Self { rows, scores, num_rows, resamples, ..Self::default() })
+        Ok(Self { rows, scores, reference, num_rows, resamples, ..Self::default() })
     }
 
     /// What the columns mean, a sentence each.
@@ -144,8 +155,12 @@ impl Differences {
         let count = self.rows.iter().flatten().count();
         if let Some(what) = self.what.as_ref().filter(|_| count > 0) {
             captions.push(format!(
-                "rows: {what} minus that of the first line, over {} rows{}; 95 % interval by the paired bootstrap, p by \
-                 approximate randomisation, {} draws each{}: whether other rows would say the same of these adapters",
+                "rows: {what} minus that of {}, over {} rows{}; 95 % interval by the paired bootstrap, p by approximate \
+                 randomisation, {} draws each{}: whether other rows would say the same of these adapters",
+                match self.reference {
+                    0 => "the first line".to_string(),
+                    place => format!("line {}, the first that is compared over rows", place + 1),
+                },
                 grouped(self.num_rows),
                 if self.is_mean { ", averaged over the seeds of a system" } else { "" },
                 grouped(self.resamples),
@@ -164,39 +179,93 @@ impl Differences {
     }
 }
 
-/// The scores of rows, averaged over the seeds of a system; `None` if a run has no predictions, which is noted.
-fn row_scores_of(
-    system: &System,
-    fields: &Fields,
-    known: &mut Option<RowScores>,
-    notes: &mut Vec<String>,
-) -> Result<Option<Vec<RowScore>>> {
+/// Why a system is not compared over rows.
+enum LeftOut {
+    /// The folder of a run holds no predictions.
+    Unpredicted(PathBuf),
+    /// They cannot be read, or are written otherwise than those of the others.
+    Otherwise(Error),
+}
+
+/// The scores of rows, averaged over the seeds of a system, with those of its first run.
+fn row_scores_of(system: &System, fields: &Fields) -> Result<(RowScores, Vec<RowScore>), LeftOut> {
+    let mut known: Option<RowScores> = None;
     let mut sums: Vec<RowScore> = Vec::new();
     for run in &system.runs {
         let Some(path) = RowScores::in_folder(&run.path) else {
-            notes.push(format!(
-                "{} holds no predictions.jsonl: its system is not compared over rows",
-                run.path.display()
-            ));
-            return Ok(None);
+            return Err(LeftOut::Unpredicted(run.path.clone()));
         };
-        let found = RowScores::read(&path, fields)?;
-        match known {
-            Some(known) => known.check_same_rows(&found)?,
-            None => *known = Some(found.clone()),
+        let found = RowScores::read(&path, fields).map_err(LeftOut::Otherwise)?;
+        if let Some(known) = &known {
+            known.check_same_rows(&found).map_err(LeftOut::Otherwise)?;
         }
         sums.resize(found.rows.len(), RowScore::default());
         for (sum, row) in sums.iter_mut().zip(&found.rows) {
             sum.numerator += row.numerator;
             sum.denominator += row.denominator;
         }
+        known.get_or_insert(found);
     }
     let count = system.runs.len() as f64;
     let mean = |sum: RowScore| RowScore {
         numerator: sum.numerator / count,
         denominator: sum.denominator / count,
     };
-    Ok(Some(sums.into_iter().map(mean).collect()))
+    let known = known.ok_or_else(|| LeftOut::Unpredicted(PathBuf::new()))?;
+    Ok((known, sums.into_iter().map(mean).collect()))
+}
+
+/// What is said of systems that are not compared over rows, by their places.
+fn notes_of(systems: &[System], left_out: &[(usize, LeftOut)]) -> Vec<String> {
+    let is_unpredicted = |(_, why): &(usize, LeftOut)| matches!(why, LeftOut::Unpredicted(_));
+    if left_out.len() == systems.len() && left_out.iter().all(is_unpredicted) {
+        return vec!["no folder holds predictions.jsonl: only seeds are compared".to_string()];
+    }
+    let note = |(place, why): &(usize, LeftOut)| match why {
+        LeftOut::Unpredicted(run) => format!(
+            "{} holds no predictions.jsonl: its system is not compared over rows",
+            run.display()
+        ),
+        LeftOut::Otherwise(why) => format!(
+            "the system of {} is not compared over rows: {why}",
+            systems[*place].runs[0].path.display()
+        ),
+    };
+    left_out.iter().map(note).collect()
+}
+
+/// Refuses systems of which no two can be compared over rows. That there are no predictions at all is no reason where
+/// seeds are compared.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] or the reason why the predictions of a system cannot be compared, else [`Error::Setting`].
+fn refuse(
+    systems: &[System],
+    left_out: Vec<(usize, LeftOut)>,
+    seeds: &[Option<OverSeeds>],
+) -> Result<()> {
+    let (mut reasons, mut lacking) = (Vec::new(), None);
+    for (_, why) in left_out {
+        match why {
+            LeftOut::Otherwise(why) => reasons.push(why),
+            LeftOut::Unpredicted(run) => _ = lacking.get_or_insert(run),
+        }
+    }
+    if !reasons.is_empty() {
+        return Err(too_few(reasons));
+    }
+    if seeds.iter().any(Option::is_some) {
+        return Ok(());
+    }
+    let run = lacking.unwrap_or_else(|| systems[0].runs[0].path.clone());
+    let message = format!(
+        "needs predictions for the same rows in the folders of the runs, or two seeds of each system: peft predict --model MODEL \
+         --adapter {} --input ROWS --output {}",
+        run.display(),
+        run.join("predictions.jsonl").display()
+    );
+    Err(Error::setting("--significance", message))
 }
 
 fn over_seeds(systems: &[System]) -> Vec<Option<OverSeeds>> {
@@ -232,5 +301,17 @@ mod tests {
         let again = Differences::over_rows(&scored, 2000).unwrap();
         assert_eq!(found.rows, again.rows);
         assert_eq!(found.scores, [Some(0.9), None, Some(0.88), Some(0.4)]);
+        // Without rows of the first, the next one is what the others are compared with, and that is said.
+        let later = Differences::over_rows(&[None, Some(rows(90)), Some(rows(40))], 2000).unwrap();
+        assert!(later.rows[0].is_none() && later.rows[1].is_none());
+        assert!((later.rows[2].unwrap().difference + 0.5).abs() < 1e-12);
+        let caption = |found: &Differences| {
+            let found = Differences { what: Some("accuracy".into()), ..found.clone() };
+            found.captions().concat()
+        };
+        assert!(caption(&found).contains("accuracy minus that of the first line, over 100 rows"));
+        assert!(
+            caption(&later).contains("accuracy minus that of line 2, the first that is compared")
+        );
     }
 }

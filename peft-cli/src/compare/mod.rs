@@ -9,6 +9,7 @@
 //! | `groups` | [`Comparison`]: runs that differ by the seed alone as one system |
 //! | `columns` | which settings tell the systems apart |
 //! | `row_scores` | what each row adds to the score of a system, from files of predictions |
+//! | `alike` | which systems answered the same rows and are scored alike |
 //! | `differences` | [`Differences`]: whether systems differ by more than chance |
 //! | `cells` | numbers as people read them |
 //! | [`table`] | the table as text, Markdown, LaTeX or CSV |
@@ -17,6 +18,7 @@
 //! | [`plot`], [`svg`] | two pictures in a file: scores against parameters, and over the steps |
 //! | `scale` | the axes of a picture |
 
+mod alike;
 pub(crate) mod cells;
 pub(crate) mod columns;
 mod differences;

@@ -16,13 +16,13 @@ use std::{
 use peft_core::{
     Error, Result,
     metrics::{RowScore, answer_f1, entities},
-    text::{Record, is_boolean, label_text},
+    text::{Record, is_boolean, label_text, value_in_text},
 };
 use serde_json::Value;
 
 use crate::{
     data_files::DataFiles,
-    scoring::{check_known, check_whole, id_text, list_of, listed_classes},
+    scoring::{check_known, check_whole, id_text, list_of, listed_classes, texts_of},
     training::file_names::PREDICTIONS,
 };
 
@@ -33,6 +33,13 @@ pub struct Fields {
     pub score: Option<String>,
     /// The field of the row, inside `input`, that holds what should have been predicted.
     pub label: Option<String>,
+}
+
+impl Fields {
+    /// Whether somebody named one.
+    pub fn are_given(&self) -> bool {
+        self.score.is_some() || self.label.is_some()
+    }
 }
 
 /// The scores of the rows of a file.
@@ -95,8 +102,16 @@ impl RowScores {
         let (one, two) = (self.path.display(), other.path.display());
         let refuse = |what: String| Err(Error::Mismatch(what));
         if self.what != other.what {
+            // The one kind that the program itself writes in two ways.
+            let is_of_text = |found: &Self| found.what == EXACT_MATCH;
+            let way_out = match is_of_text(self) != is_of_text(other) {
+                true => {
+                    "; the classes of a language model as labels are those of `peft predict --rank-classes`"
+                }
+                false => "",
+            };
             return refuse(format!(
-                "{one} gives the {} of its rows, {two} their {}",
+                "{one} gives the {} of its rows, {two} their {}: rows that are scored alike are compared{way_out}",
                 self.what, other.what
             ));
         }
@@ -117,6 +132,9 @@ impl RowScores {
         }
     }
 }
+
+/// How rows of `exact_match` are called.
+const EXACT_MATCH: &str = "exact match";
 
 /// How a row is scored.
 enum Kind {
@@ -213,7 +231,7 @@ impl Kind {
             }
             Self::Answer(wanted) => {
                 let found = row.optional("answer").and_then(Value::as_str).unwrap_or_default();
-                let answers = answers(wanted_of(row, wanted)?);
+                let answers = answers(row, wanted)?;
                 Ok(RowScore::of(match answers.is_empty() {
                     true => f64::from(u8::from(found.is_empty())),
                     false => answer_f1(found, &answers),
@@ -287,15 +305,26 @@ fn texts(value: &Value) -> Vec<String> {
     found
 }
 
-/// The texts of SQuAD's answers, or of a list.
-fn answers(value: &Value) -> Vec<String> {
-    let list = match value {
-        Value::Object(fields) => fields.get("text").and_then(Value::as_array),
-        value => value.as_array(),
+/// The texts of SQuAD's answers, or of a list; none where there is no answer.
+fn answers(row: &Record, name: &str) -> Result<Vec<String>> {
+    let value = match row.value(name) {
+        Some(Value::Null) => return Ok(Vec::new()),
+        _ => wanted_of(row, name)?,
     };
-    let text =
-        |value: &Value| value.as_str().or_else(|| value.get("text")?.as_str()).map(str::to_string);
-    list.into_iter().flatten().filter_map(text).collect()
+    // A table has lists and objects as text.
+    let found = match value.as_str().map(str::trim_start) {
+        Some("") => return Ok(Vec::new()),
+        Some(text) if text.starts_with(['[', '{']) => {
+            value_in_text(text).as_ref().and_then(texts_of)
+        }
+        _ => texts_of(value),
+    };
+    found.ok_or_else(|| {
+        let shown: String = value.to_string().chars().take(80).collect();
+        row.error(format!(
+            "field `{name}`: found {shown}, expected answers: a list of texts, or an object with `text`"
+        ))
+    })
 }
 
 /// What tells a row from others.
@@ -380,6 +409,19 @@ mod tests {
                 {"answer": null, "has_answer": false, "input": {"answers": {"text": [], "answer_start": []}}}"#,
                 of("F1 of answers", &[(1.0, 1.0), (1.0, 1.0)]),
             ),
+            // As a table has them, and a row that was read from one.
+            (
+                r#"{"answer": "the cat", "input": {"answers": "{'text': array(['cat'], dtype=object), 'answer_start': array([3])}"}}
+                {"answer": "the cat", "input": {"answers": "{\"text\": [\"cat\"], \"answer_start\": [3]}"}}
+                {"answer": "a dog", "input": {"answers": "['cat', 'dog']"}}
+                {"answer": "the cat", "input": {"answers": "{'text': [], 'answer_start': []}"}}
+                {"answer": null, "has_answer": false, "input": {"answers": null}}
+                {"answer": "", "input": {"answers": ""}}"#,
+                of(
+                    "F1 of answers",
+                    &[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (1.0, 1.0)],
+                ),
+            ),
         ] {
             assert_eq!(scores(text), expected, "{text}");
         }
@@ -405,6 +447,11 @@ mod tests {
                 "found the references 0, 1, none of which is a class of the predictions (neg, pos)",
             ),
             ("{\"exact_match\": \"x\"}\n", "found \"x\", expected a number or a boolean"),
+            (
+                "{\"answer\": \"a\", \"input\": {\"answers\": \"{'text': ['a' 'b']}\"}}\n",
+                "line 1: field `input.answers`: found \"{'text': ['a' 'b']}\", expected answers",
+            ),
+            ("{\"answer\": \"a\", \"input\": {}}\n", "line 1: holds no `input.answers`"),
             (
                 "{\"tags\": [\"O\"], \"input\": {\"tags\": [\"O\", \"O\"]}}\n",
                 "holds 1 tags, 2 are wanted",

@@ -174,6 +174,8 @@ impl Asked<'_> {
         signals: &Signals,
     ) -> CliResult<Scored> {
         let first = &set.sessions[0];
+        let kept = first.with_targets(records, self.text)?;
+        let records = &*kept;
         let end = end_token::find(&first.base, &first.dir)?;
         end_token::note(&end, &first.dir);
         let decoding = match by {

@@ -1,10 +1,10 @@
 //! Adapters of a language model that name classes: the likeliest of them, or texts that they write.
 
 use peft_core::{
-    Result,
+    Error, Result,
     data::Labels,
     evaluate::{Vote, plurality},
-    text::Record,
+    text::{Encoded, Record},
 };
 use peft_models::generate::GenerateConfig;
 use serde_json::{Map, Value, json};
@@ -18,6 +18,7 @@ use crate::{
     },
     generation_scores::write,
     predictions::Given,
+    session::Session,
     shard::Block,
     signals::Signals,
     text_settings::TextArgs,
@@ -50,6 +51,7 @@ pub fn ranked(
     for session in &set.sessions {
         let encoded = session.encode_records(records, text, true)?;
         session.check_lengths(&encoded, 0)?;
+        check_all(set, session, (records, &encoded))?;
         let rows = (records, &encoded);
         let of_block = (None, block);
         of_members.push(rank(session, labels, rows, text, (config, by), of_block, signals)?);
@@ -82,6 +84,7 @@ pub fn written(
     for session in &set.sessions {
         let encoded = session.encode_records(records, text, true)?;
         session.check_lengths(&encoded, 0)?;
+        check_all(set, session, (records, &encoded))?;
         let all = Block::whole(encoded.examples.len());
         let (written, _) = write(session, &encoded, &all, config, signals)?;
         members.push(answers_of(session, labels, &encoded, &written, config)??);
@@ -92,6 +95,25 @@ pub fn written(
     };
     let votes = vec![(0..records.len()).map(of_row).collect()];
     Ok(Named { members, votes })
+}
+
+/// Refuses a member that leaves rows out which the others read: answers belong to rows by their places.
+fn check_all(
+    set: &AdapterSet,
+    session: &Session,
+    (records, encoded): (&[Record], &Encoded),
+) -> Result<()> {
+    if encoded.left_out.is_empty() {
+        return Ok(());
+    }
+    let member = set.sessions.iter().position(|other| std::ptr::eq(other, session));
+    let message = format!(
+        "{} reads {} of {} rows: say for all of them whether rows without a target are left out (--skip-unlabelled)",
+        set.names[member.unwrap_or_default()],
+        encoded.records(),
+        records.len()
+    );
+    Err(Error::setting("--vote", message))
 }
 
 impl Named {

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use peft_core::{Error, Result, adapter::atomic};
 use serde_json::{Map, Value};
 
-use super::given::INPUT;
+use super::{given::INPUT, verbatim};
 use crate::output;
 
 /// How rows are written.
@@ -90,7 +90,8 @@ impl Format {
             Self::Tsv => ("\t", plain),
             Self::Csv => (",", quoted),
         };
-        let rows: Vec<Map<String, Value>> = rows.into_iter().map(flat).collect();
+        let rows: Vec<Map<String, Value>> =
+            rows.into_iter().map(|row| flat(verbatim::as_texts(row))).collect();
         let names: BTreeSet<(usize, Vec<Part<'_>>, &String)> = rows
             .iter()
             .flat_map(|row| row.keys())
@@ -149,7 +150,7 @@ fn parts(name: &str) -> Vec<Part<'_>> {
 
 /// A row as a line of JSON.
 pub fn line(fields: Map<String, Value>) -> String {
-    format!("{}\n", Value::Object(fields))
+    format!("{}\n", verbatim::json(fields))
 }
 
 /// The columns that come first, in this order; the rows' own fields come last.

@@ -3,6 +3,8 @@
 use peft_core::text::Record;
 use serde_json::{Map, Value};
 
+use super::verbatim;
+
 /// What the id of a row is called, in any case; the first that a row has.
 const IDS: [&str; 3] = ["id", "guid", "idx"];
 
@@ -17,6 +19,9 @@ pub fn id_of(record: &Record) -> Option<(&str, &Value)> {
     found.map(|(name, id)| (name.as_str(), id))
 }
 
+/// Under what the id of a row of input stands.
+const ID: &str = "id";
+
 /// Under what the fields of a row of input stand in its row of output, where they cannot collide with others.
 pub const INPUT: &str = "input";
 
@@ -28,11 +33,15 @@ pub struct Given {
 }
 
 impl Given {
-    /// Adds the id of a row, if it has one, and its fields as they were given.
+    /// Adds the id of a row, if it has one, and its fields as they were given. Numbers have the digits of the file where
+    /// [`json`](super::json) or a table writes the row.
     pub fn add(self, record: &Record, to: &mut Map<String, Value>) {
-        if let Some((_, id)) = id_of(record) {
-            to.insert("id".into(), id.clone());
+        let id = id_of(record);
+        if let Some((_, id)) = id {
+            to.insert(ID.into(), id.clone());
         }
+        let id = id.map(|(name, _)| (name, ID));
+        verbatim::keep(record, id, self.fields.then_some(INPUT), to);
         if self.fields {
             to.insert(INPUT.into(), Value::Object(record.fields.clone()));
         }

@@ -10,6 +10,7 @@
 //! | `answers` | answers to a question |
 //! | `asked` | the row that `--text` stands for |
 //! | `format` | rows as lines of JSON or as a table |
+//! | `verbatim` | numbers of rows of input as their files write them |
 
 mod answers;
 mod asked;
@@ -18,6 +19,7 @@ mod format;
 mod given;
 mod references;
 mod tags;
+mod verbatim;
 mod words;
 
 pub use answers::answers;
@@ -27,4 +29,5 @@ pub use format::{Format, line};
 pub use given::{Given, INPUT, id_of};
 pub use references::{REFERENCE, References};
 pub use tags::{Words, tags};
+pub use verbatim::{json, read_again};
 pub use words::{Worded, words};

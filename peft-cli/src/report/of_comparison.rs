@@ -232,8 +232,12 @@ fn tested(comparison: &Comparison, differences: Option<&Differences>) -> Vec<Ele
         let (test, interval) = (&found.test, found.test.interval);
         Some(sentence(place, test.difference, interval.low, interval.high, found.corrected))
     });
+    let over_rows = match differences.reference {
+        0 => "Over the rows".to_string(),
+        place => format!("Over the rows, against {}", label(place)),
+    };
     for (title, items) in [
-        ("Over the rows", of_rows.collect::<Vec<_>>()),
+        (&*over_rows, of_rows.collect::<Vec<_>>()),
         ("Over the seeds", of_seeds.collect::<Vec<_>>()),
     ] {
         if !items.is_empty() {

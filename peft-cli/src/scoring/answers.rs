@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use peft_core::{Error, Result, metrics::Attempt, text::Record};
+use peft_core::{
+    Error, Result,
+    metrics::Attempt,
+    text::{Record, value_in_text},
+};
 use serde_json::Value;
 
 use super::{
@@ -93,11 +97,14 @@ fn answers(row: &Record, field: &str) -> Result<Vec<String>> {
     match row.value(field) {
         _ if is_impossible => Ok(Vec::new()),
         Some(Value::Null) => Ok(Vec::new()),
-        // A table has lists as JSON.
+        // A table has lists and objects as text.
         Some(Value::String(text)) if text.trim_start().starts_with(['[', '{']) => {
-            let parsed: Option<Value> = serde_json::from_str(text).ok();
-            let texts = parsed.as_ref().and_then(fields::texts_of);
-            texts.ok_or_else(|| row.error(format!("field `{field}`: expected answers")))
+            let texts = value_in_text(text).as_ref().and_then(fields::texts_of);
+            texts.ok_or_else(|| {
+                row.error(format!(
+                    "field `{field}`: found a list or an object that is neither JSON nor as Python writes it, expected answers"
+                ))
+            })
         }
         _ => fields::texts(row, field),
     }

@@ -37,7 +37,7 @@ mod tags;
 mod texts;
 
 pub use classes::ClassArgs;
-pub use fields::FieldArgs;
+pub use fields::{FieldArgs, texts_of};
 pub use ids::id_text;
 pub use known::{check as check_known, listed as listed_classes};
 pub use meteor::MeteorArgs;

@@ -230,7 +230,8 @@ impl<'a> Files<'a> {
     fn entities(&self) -> Result<&EntityScores> {
         kept(&self.read.entities, || {
             let (predictions, references) = self.sources(Kind::Tags)?;
-            let (found, wanted) = tags::read(&predictions, references.as_ref(), self.fields)?;
+            let (found, wanted) =
+                tags::read(&predictions, references.as_ref(), self.fields, self.as_lines)?;
             metrics::entity_scores(&found, &wanted)
         })
     }

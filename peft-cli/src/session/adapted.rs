@@ -101,7 +101,7 @@ impl Session {
             _ => base.config.problem_type()?.unwrap_or_default(),
         };
         let remembered = own.and_then(|own| own.recipe.get("skip_unlabelled")?.as_bool());
-        let skip_unlabelled = task == Some(Task::SeqCls) && remembered.unwrap_or_default();
+        let skip_unlabelled = remembered.unwrap_or_default();
         Ok(Self {
             base,
             dir,

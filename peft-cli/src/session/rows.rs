@@ -1,6 +1,6 @@
 //! How a session reads rows and prompts.
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use peft_core::{
     ContextBudget, Head, ProblemType, Result, Task,
@@ -14,7 +14,7 @@ use peft_core::{
 use super::Session;
 use crate::{
     data_files::DataFiles,
-    encode_rows::{encode, texts},
+    encode_rows::{encode, tell_left_out, texts},
     encoding::{ChatArgs, EncodeSettings, Lengths, check_lengths, check_sources},
     fields::{self, ChosenFields},
     text_settings::TextArgs,
@@ -158,6 +158,28 @@ impl Session {
         let first: Vec<Record> = records.iter().take(FIRST_ROWS).cloned().collect();
         let known = self.known(text)?;
         Ok(find_fields(&first, &known.wanted(self.task()?, true))?.names)
+    }
+
+    /// The rows of a language model to score or to draw from, without those that have no target where such are left out,
+    /// which is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`texts_of`](Self::texts_of).
+    pub fn with_targets<'r>(
+        &self,
+        records: &'r [Record],
+        text: &TextArgs,
+    ) -> Result<Cow<'r, [Record]>> {
+        if !self.skip_unlabelled {
+            return Ok(Cow::Borrowed(records));
+        }
+        let reader = self.texts_of(records, text, true)?;
+        let is_kept = |record: &&Record| !reader.config().leaves_out(record);
+        let kept: Vec<Record> = records.iter().filter(is_kept).cloned().collect();
+        tell_left_out(records.len() - kept.len(), records.len(), self.task()?);
+        // That none has one is told where they are encoded.
+        Ok(if kept.is_empty() { Cow::Borrowed(records) } else { Cow::Owned(kept) })
     }
 
     /// Encodes rows, the first of which tell which fields there are.

@@ -296,7 +296,8 @@ settings! {
     #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Data",
         show_default = "those in the rows, sorted; for language models none")]
     labels: String,
-    /// seq-cls: leave out rows without a label (none, -1, - or nan), and say how many.
+    /// Leave out rows to train on and validation rows that have no label (none, -1, - or nan), no tags, no target or no
+    /// answers, and say how many.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Data",
         show_default = "refuse them")]
     skip_unlabelled: bool,

@@ -120,10 +120,6 @@ pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
     if settings.problem_type == Some(ProblemType::Regression) && settings.labels.is_some() {
         return Err(Error::setting("--labels", "not used by regression, which has no classes"));
     }
-    if settings.skip_unlabelled.is_some() && task != Task::SeqCls {
-        let message = format!("not used by {task}, it is a setting of {}", Task::SeqCls);
-        return Err(Error::setting("--skip-unlabelled", message));
-    }
     Ok(())
 }
 

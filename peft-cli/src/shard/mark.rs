@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Deserializer, Map, Value};
 
 use super::part::Shard;
+use crate::predictions;
 
 /// The first field of a line, which the whole does not have.
 const FIELD: &str = "shard";
@@ -47,7 +48,7 @@ impl Mark {
 
     /// A line of the whole, with its mark in front; with the end of the line.
     pub fn line(&self, fields: Map<String, Value>) -> String {
-        let record = Value::Object(fields).to_string();
+        let record = predictions::json(fields);
         let fields = record.trim_start_matches('{');
         let comma = if fields == "}" { "" } else { "," };
         let Self { part, row, rows, run } = self;
@@ -97,7 +98,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::predictions;
 
     const PART: Shard = Shard { index: 2, of: 4 };
 

@@ -96,6 +96,7 @@ fn drawn(
     let scored = records.iter().map(|row| Ok(reader.source_text(row)?.trim().to_string()));
     let scored: BTreeSet<String> = scored.collect::<Result<_>>()?;
     let rows = session.read_training(&args.shots_from, text)?;
+    let rows = session.with_targets(&rows, text)?;
     let reader = session.texts_of(&rows, text, true)?;
     check_classes(session, &rows, text, &reader)?;
     let shot = |row: &Record| {

@@ -112,9 +112,15 @@ pub(super) fn collected(
     (task, problem_type): (Task, ProblemType),
     skip_unlabelled: bool,
 ) -> Result<Labels> {
-    let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
     let is_read = |record: &Result<Record>| {
-        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
+        let unlabelled = |record: &Record| {
+            let key = match task {
+                Task::TokenCls if record.is_ids() => "labels",
+                Task::TokenCls => fields.name(Role::Tags),
+                _ => fields.name(Role::Label),
+            };
+            is_unlabelled(record, key, problem_type, None)
+        };
         !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
     };
     match problem_type {

@@ -6,6 +6,7 @@
 //! | `encode/rows.rs` | rows that are encoded as they are read |
 //! | `encode/encoded.rs` | the examples, and what only all rows together tell |
 //! | `encode/empty.rs` | rows whose text is empty |
+//! | `encode/untaught.rs` | rows without a label, tags, a target or answers |
 //! | `encode/split.rs` | rows held out from training |
 //! | `encode/ids.rs` | token ids, for any task |
 //! | `encode/tokenise.rs` | texts to tokens, many at once |
@@ -33,6 +34,7 @@ mod texts;
 mod token_cls;
 mod tokenise;
 mod truncate;
+mod untaught;
 
 use std::borrow::Cow;
 
@@ -186,7 +188,10 @@ impl Encoder {
     /// # Errors
     /// [`Error::Data`] at the record's line for one that lacks a field.
     pub fn target_text(&self, record: &Record) -> Result<String> {
-        if record.is_ids() || self.config.is_conversation(record) || texts::is_text(self, record) {
+        if record.is_ids()
+            || self.config.is_conversation(record)
+            || texts::is_text(&self.config, record)
+        {
             return Err(record.error("has no target of its own, expected a source and a target"));
         }
         texts::target(self, record).map(Cow::into_owned)

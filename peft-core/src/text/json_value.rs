@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Finds the end of an object or an array, byte by byte.
 #[derive(Debug, Default)]
@@ -153,6 +153,77 @@ fn has_large_number(value: &Value) -> bool {
     }
 }
 
+/// The numbers of an object as `text`, from which [`parse`] read `fields`, writes them, by name, where their values do not
+/// say that. Of objects in it, an object; lists are left out.
+pub(super) fn numbers_as_written(text: &str, fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut found = Map::new();
+    // Most rows have none, and it costs a second look at each byte.
+    if !fields.values().any(may_be_written_otherwise) {
+        return found;
+    }
+    for (name, at) in parts(text) {
+        let Some(name) = name else { continue };
+        let Some(value) = fields.get(&name) else { continue };
+        let written = &text[at];
+        let own = match value {
+            Value::Object(members) => numbers_as_written(written, members).into(),
+            value if is_written_otherwise(written, value) => written.into(),
+            _ => Value::Null,
+        };
+        // Of a name that stands twice, the last counts.
+        match own {
+            Value::Null => _ = found.remove(&name),
+            Value::Object(members) if members.is_empty() => _ = found.remove(&name),
+            own => _ = found.insert(name, own),
+        }
+    }
+    found
+}
+
+/// Those of [`numbers_as_written`] that fields still have.
+pub(super) fn still_there(
+    numbers: &Map<String, Value>,
+    fields: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut found = Map::new();
+    for (name, number) in numbers {
+        match (number, fields.get(name)) {
+            (Value::Object(members), Some(Value::Object(own))) => {
+                let members = still_there(members, own);
+                if !members.is_empty() {
+                    found.insert(name.clone(), members.into());
+                }
+            }
+            (Value::String(written), Some(value)) if is_written_otherwise(written, value) => {
+                found.insert(name.clone(), number.clone());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn may_be_written_otherwise(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::String(text) => is_large_integer(text),
+        Value::Object(members) => members.values().any(may_be_written_otherwise),
+        _ => false,
+    }
+}
+
+/// Whether a JSON number says the same as a value that is written otherwise.
+fn is_written_otherwise(written: &str, value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let same = written.parse::<f64>().is_ok_and(|read| Some(read) == number.as_f64());
+            number.is_f64() && same && number.to_string() != written
+        }
+        Value::String(text) => is_large_integer(written) && text == written,
+        _ => false,
+    }
+}
+
 /// Whether a number is an integer that 64 bits cannot hold.
 fn is_large_integer(number: &str) -> bool {
     let digits = number.strip_prefix('-').unwrap_or(number);
@@ -296,6 +367,24 @@ mod tests {
         {
             assert!(parse(broken).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn numbers_are_kept_as_they_are_written() {
+        let of = |text: &str| {
+            let Value::Object(fields) = parse(text).unwrap() else { panic!("{text}") };
+            let found = numbers_as_written(text, &fields);
+            assert_eq!(still_there(&found, &fields), found);
+            assert!(still_there(&found, &Map::new()).is_empty());
+            Value::Object(found)
+        };
+        let text = r#" {"a": 1.0, "b": 1.50, "c": -1E+2, "d": 12345678901234567890123, "e": "12345678901234567890123",
+            "f": {"g": 0.10, "h": 2, "i": {"j": 0.5}}, "k": [1.10], "l": 7, "m": "1.10", "n": 1e999, "\u00e9": 2.0e0, "o": -0}"#;
+        let expected = json!({"b": "1.50", "c": "-1E+2", "d": "12345678901234567890123", "f": {"g": "0.10"}, "é": "2.0e0",
+            "o": "-0"});
+        assert_eq!(of(text), expected);
+        assert_eq!(of("{\"a\": 1.10, \"a\": 1.5}"), json!({}));
+        assert_eq!(of("{\"a\": 1.5, \"a\": 1.10}"), json!({"a": "1.10"}));
     }
 
     proptest! {

@@ -1,10 +1,8 @@
-//! Lists that a table holds as text: JSON's, and Python's, as pandas writes a column of lists.
-
-use std::{iter::Peekable, str::Chars};
+//! Lists and objects that a table holds as text: JSON's, and Python's, as pandas writes a column of them.
 
 use serde_json::Value;
 
-use super::json_value::parse;
+use super::{json_value::parse, python_text::json_of_python};
 
 /// The list that a text is: JSON's (`["a", "b"]`), or one of strings, numbers, booleans and `None` as Python writes it
 /// (`['a', "b's"]`). Integers of more than 64 bits are strings of their digits. `None` for any other text.
@@ -15,8 +13,25 @@ pub fn list_in_text(text: &str) -> Option<Vec<Value>> {
     }
     match parse(text) {
         Ok(Value::Array(items)) => Some(items),
-        _ => python_list(text),
+        _ => match parse(&json_of_python(text)?) {
+            Ok(Value::Array(items)) => {
+                let is_one = |item: &Value| !item.is_array() && !item.is_object();
+                items.iter().all(is_one).then_some(items)
+            }
+            _ => None,
+        },
     }
+}
+
+/// The list or the object that a text is: JSON's, or a list or a dict as Python writes it, also with lists, dicts and
+/// NumPy's arrays in it, such as SQuAD's answers in a table of `datasets`: `{'text': array(['a'], dtype=object),
+/// 'answer_start': array([515], dtype=int32)}`. `None` for any other text.
+pub fn value_in_text(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if !text.starts_with(['[', '{']) {
+        return None;
+    }
+    parse(text).or_else(|error| json_of_python(text).map_or(Err(error), |json| parse(&json))).ok()
 }
 
 /// Whether a text is a list of strings as NumPy writes it, without commas: `['a' 'b']`. It is not read: long ones are cut.
@@ -26,79 +41,6 @@ pub fn is_numpy_list(text: &str) -> bool {
     inner.map(str::trim).is_some_and(|inner| {
         inner.len() > 1 && inner.starts_with(quotes) && inner.ends_with(quotes)
     })
-}
-
-fn python_list(text: &str) -> Option<Vec<Value>> {
-    let mut rest = text.strip_prefix('[')?.chars().peekable();
-    let mut items = Vec::new();
-    loop {
-        blanks(&mut rest);
-        // Also behind a comma, which Python allows.
-        if rest.next_if_eq(&']').is_some() {
-            break;
-        }
-        items.push(item(&mut rest)?);
-        blanks(&mut rest);
-        match rest.next()? {
-            ',' => {}
-            ']' => break,
-            _ => return None,
-        }
-    }
-    rest.next().is_none().then_some(items)
-}
-
-fn blanks(rest: &mut Peekable<Chars<'_>>) {
-    while rest.next_if(|c| c.is_whitespace()).is_some() {}
-}
-
-fn item(rest: &mut Peekable<Chars<'_>>) -> Option<Value> {
-    if let Some(quote) = rest.next_if(|c| ['\'', '"'].contains(c)) {
-        return string(rest, quote).map(Value::from);
-    }
-    let mut word = String::new();
-    while let Some(c) = rest.next_if(|c| ![',', ']'].contains(c) && !c.is_whitespace()) {
-        word.push(c);
-    }
-    match &*word {
-        "True" => Some(true.into()),
-        "False" => Some(false.into()),
-        "None" | "nan" => Some(Value::Null),
-        // No word is a string but the digits of a number that 64 bits do not hold.
-        number => {
-            parse(number).ok().filter(|value| matches!(value, Value::Number(_) | Value::String(_)))
-        }
-    }
-}
-
-/// The rest of a string, with the escapes that Python's `repr` writes.
-fn string(rest: &mut Peekable<Chars<'_>>, quote: char) -> Option<String> {
-    let mut text = String::new();
-    loop {
-        match rest.next()? {
-            '\\' => text.push(match rest.next()? {
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'x' => code(rest, 2)?,
-                'u' => code(rest, 4)?,
-                'U' => code(rest, 8)?,
-                c @ ('\\' | '\'' | '"') => c,
-                _ => return None,
-            }),
-            c if c == quote => return Some(text),
-            c => text.push(c),
-        }
-    }
-}
-
-/// The character of a hexadecimal number of `digits` digits.
-fn code(rest: &mut Peekable<Chars<'_>>, digits: usize) -> Option<char> {
-    let mut number = 0;
-    for _ in 0..digits {
-        number = number * 16 + rest.next()?.to_digit(16)?;
-    }
-    char::from_u32(number)
 }
 
 #[cfg(test)]
@@ -153,6 +95,61 @@ mod tests {
         for text in ["[{}, 'a']", "[1e999, 'a']", "[null, 'a']"] {
             assert_eq!(list_in_text(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn objects_and_lists_in_them_are_read() {
+        let squad = |texts: &[&str], starts: &[u32]| json!({"text": texts, "answer_start": starts});
+        for (text, value) in [
+            (
+                "{'text': array(['Saint Bernadette Soubirous'], dtype=object), 'answer_start': array([515], dtype=int32)}",
+                squad(&["Saint Bernadette Soubirous"], &[515]),
+            ),
+            (" {'text': ['a'], 'answer_start': [1]} ", squad(&["a"], &[1])),
+            (
+                r#"{'text': array(["it's", 'a "b"'], dtype=object), 'answer_start': array([1, 2])}"#,
+                squad(&["it's", "a \"b\""], &[1, 2]),
+            ),
+            (
+                "{'text': array([], dtype=object), 'answer_start': array([], dtype=int32)}",
+                squad(&[], &[]),
+            ),
+            (
+                "{'text': array(['a',\n       'b'], dtype='<U1'), 'answer_start': [0, 1],}",
+                squad(&["a", "b"], &[0, 1]),
+            ),
+            (
+                "[{'text': 'a', 'answer_start': 12345678901234567890123}]",
+                json!([{"text": "a", "answer_start": "12345678901234567890123"}]),
+            ),
+            ("{\"text\": [\"a\"], \"answer_start\": [1]}", squad(&["a"], &[1])),
+            ("{'a': {'b': [[None, True], {}]}}", json!({"a": {"b": [[null, true], {}]}})),
+        ] {
+            assert_eq!(value_in_text(text), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            "a",
+            "{",
+            "{'a'}",
+            "{'a': }",
+            "{1: 'a'}",
+            "{'a': 1 'b': 2}",
+            "{'a': array(['b'], dtype=object}",
+            "{'a': array('b')}",
+            "{'a': array(['0', '1', ..., '9'], dtype=object)}",
+            "{'a': ['b' 'c']}",
+            "{'a': ('b',)}",
+            "{'a': b'c'}",
+            "{'a': 'b'} c",
+            "{'a': '\\d'}",
+            "array(['a'], dtype=object)",
+        ] {
+            assert_eq!(value_in_text(text), None, "{text}");
+        }
+        let deep = |depth: usize| format!("{}'a'{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(value_in_text(&deep(20)).is_some());
+        assert_eq!(value_in_text(&deep(100_000)), None);
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! | `detect` | [`find_fields`]: which fields of a file are read |
 //! | `labels` | [`collect_labels`]: the classes of a file |
 //! | `json_value` | where a JSON value ends, and what Python writes that is not JSON |
-//! | `list_text` | [`list_in_text`]: lists that a table holds as text; [`is_numpy_list`]: those that are not read |
+//! | `list_text` | [`list_in_text`], [`value_in_text`]: lists and objects that a table holds as text; [`is_numpy_list`]: lists that are not read |
+//! | `python_text` | literals of Python as JSON |
 //! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
 //! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
 //! | `values` | scores, and lists of classes |
@@ -28,6 +29,7 @@ mod labels;
 mod list_text;
 mod ordered;
 mod path;
+mod python_text;
 mod read;
 mod record;
 mod squad;
@@ -44,7 +46,7 @@ pub use labels::{
     LabelRenames, Renamed, are_class_numbers, collect_labels, is_boolean, is_same_class,
     is_unlabelled, label_text, one_spelling, renumbered,
 };
-pub use list_text::{is_numpy_list, list_in_text};
+pub use list_text::{is_numpy_list, list_in_text, value_in_text};
 pub use ordered::Ordered;
 pub use read::{
     Content, FoundFiles, ReadOptions, Records, content, find_files, read_records, text_lines,

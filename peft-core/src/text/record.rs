@@ -4,7 +4,12 @@ use std::{borrow::Cow, path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{list_text::list_in_text, ordered::Ordered, path};
+use super::{
+    json_value::{numbers_as_written, parse, still_there},
+    list_text::list_in_text,
+    ordered::Ordered,
+    path,
+};
 use crate::error::{Error, Result};
 
 /// One line of a data file: named fields, and where they came from.
@@ -23,6 +28,9 @@ pub struct Record {
     pub ordered: Option<Arc<Ordered>>,
     /// What messages about a field need to know of the file beside it, if there is anything.
     pub aside: Option<Arc<Aside>>,
+    /// Its numbers as a JSON file writes them, by name, where their values do not say that
+    /// ([`numbers_as_written`](Self::numbers_as_written)).
+    pub numbers: Option<Arc<Map<String, Value>>>,
 }
 
 /// What is known of a file, or of one of its lines, that makes messages about fields clearer.
@@ -67,7 +75,37 @@ pub(super) const IS_CONVERSATION: &str = "; conversations are rows of the task c
 impl Record {
     /// Creates a record of the line `line` of a file.
     pub fn new(path: Arc<Path>, line: usize, fields: Map<String, Value>) -> Self {
-        Self { path, line, fields, ordered: None, aside: None }
+        Self { path, line, fields, ordered: None, aside: None, numbers: None }
+    }
+
+    /// Creates the record of a JSON object.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for any other text.
+    pub fn of_json(path: Arc<Path>, line: usize, text: &str) -> Result<Self> {
+        match parse(text) {
+            Ok(Value::Object(fields)) => Ok(Self::new(path, line, fields).with_numbers_of(text)),
+            Ok(other) => {
+                let message = format!("found {}, expected a JSON object", describe(&other));
+                Err(Error::data(&path, line, message))
+            }
+            Err(error) => Err(Error::data(&path, line, format!("not a JSON object: {error}"))),
+        }
+    }
+
+    /// With its numbers as the text that it was read from writes them.
+    #[must_use]
+    pub(super) fn with_numbers_of(self, text: &str) -> Self {
+        let numbers = numbers_as_written(text, &self.fields);
+        Self { numbers: (!numbers.is_empty()).then(|| Arc::new(numbers)), ..self }
+    }
+
+    /// Its numbers as its file writes them, by name, as far as their values do not say that: those with an exponent, with
+    /// zeros at the end, or with more digits than a value holds. Of objects in it, an object. Only fields that still have
+    /// these values; a file of JSON whose rows are objects.
+    pub fn numbers_as_written(&self) -> Map<String, Value> {
+        let still = |numbers: &Arc<Map<String, Value>>| still_there(numbers, &self.fields);
+        self.numbers.as_ref().map(still).unwrap_or_default()
     }
 
     /// Whether it holds token ids rather than text.

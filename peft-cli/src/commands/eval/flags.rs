@@ -43,6 +43,8 @@ impl EvalArgs {
         let encoded = shots::encode(session, &records, &self.text, how, &self.shots);
         let (encoded, shots) =
             encoded.map_err(|error| self.rows(session).with_way_out(error, &records))?;
+        // A row for each of those that were encoded.
+        let records = encoded.kept(records);
         Ok((records, encoded, shots))
     }
 

@@ -13,6 +13,7 @@ use crate::{
     error::Result,
     text::{
         ordered::Ordered,
+        python_text::json_of_python,
         record::{Record, describe},
     },
 };
@@ -225,7 +226,8 @@ impl Message {
     }
 }
 
-/// A value that may be JSON within a string, as several data sets keep it; none of an empty one.
+/// A value that may be JSON within a string, as several data sets keep it, or a list as Python writes it into a table; none
+/// of an empty one.
 fn parsed<'v>(
     record: &Record,
     key: &str,
@@ -234,10 +236,14 @@ fn parsed<'v>(
     match value {
         Some(Ordered::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Ordered::String(text)) => {
-            let parsed = serde_json::from_str::<Ordered>(text).map_err(|error| {
-                record.error(format!(
-                    "field `{key}`: found a string that is not the JSON of a list: {error}"
-                ))
+            let of_python =
+                || json_of_python(text).and_then(|json| serde_json::from_str(&json).ok());
+            let parsed = serde_json::from_str::<Ordered>(text).or_else(|error| {
+                of_python().ok_or_else(|| {
+                    record.error(format!(
+                        "field `{key}`: found a string that is not the JSON of a list: {error}"
+                    ))
+                })
             });
             Ok(Some(Cow::Owned(parsed?)))
         }

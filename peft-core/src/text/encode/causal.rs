@@ -31,7 +31,9 @@ fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
         Ok(texts::behind_prefix(encoder, texts::input(encoder, record)?).into())
     })?;
     let with_target: Vec<&Record> = match encoder.config.targets {
-        true => records.iter().copied().filter(|record| !is_text(encoder, record)).collect(),
+        true => {
+            records.iter().copied().filter(|record| !is_text(&encoder.config, record)).collect()
+        }
         false => Vec::new(),
     };
     let targets = encoder.tokenize(&with_target, false, false, |record| {
@@ -41,7 +43,7 @@ fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let mut targets = targets.into_iter();
     let mut examples = Vec::with_capacity(records.len());
     for (record, source) in records.iter().zip(&sources) {
-        let example = match (is_text(encoder, record), encoder.config.targets) {
+        let example = match (is_text(&encoder.config, record), encoder.config.targets) {
             (true, true) => text(encoder, record, source),
             (_, false) => prompt(encoder, record, source),
             (false, true) => {

@@ -12,7 +12,6 @@ use crate::{
     text::{
         chat::ChatSource,
         fields::{FieldNames, Role},
-        labels::is_unlabelled,
         record::Record,
         template::Template,
         tokenizer::prepare,
@@ -68,8 +67,8 @@ pub struct EncoderConfig {
     /// What a decoder reads in place of an ignored target (`pad_token_id`). Default none; required
     /// for rows with such targets.
     pub pad: Option<u32>,
-    /// Whether rows without a label are left out and counted ([`is_unlabelled`](crate::text::is_unlabelled)); otherwise
-    /// they are errors. For `seq-cls`. Default false.
+    /// Whether rows without a label ([`is_unlabelled`](crate::text::is_unlabelled)), tags, a target or answers are left out
+    /// and counted ([`leaves_out`](Self::leaves_out)); otherwise they are errors. Default false.
     pub skip_unlabelled: bool,
     /// Whether the rows have targets. Default true; false for rows to predict.
     pub targets: bool,
@@ -121,14 +120,6 @@ impl EncoderConfig {
             && ![Role::Text, Role::Source].into_iter().any(named)
     }
 
-    /// Whether a row is left out, since it has no label.
-    pub(super) fn leaves_out(&self, record: &Record) -> bool {
-        let key = self.fields.name(Role::Label);
-        self.skip_unlabelled
-            && self.targets
-            && is_unlabelled(record, key, self.problem_type, self.labels.as_ref())
-    }
-
     /// Creates the encoder. Rows of token ids need no tokenizer.
     ///
     /// # Errors
@@ -160,10 +151,6 @@ impl EncoderConfig {
         if self.source_prefix.is_some() && !self.task.is_language_model() {
             let message = format!("not used by {}, which reads each row alone", self.task);
             return Err(Error::setting("source_prefix", message));
-        }
-        if self.skip_unlabelled && self.task != Task::SeqCls {
-            let message = format!("not used by {}, it is a setting of {}", self.task, Task::SeqCls);
-            return Err(Error::setting("skip_unlabelled", message));
         }
         if self.max_target_length.is_some() && self.task != Task::Seq2SeqLm {
             let message = format!("not used by {}, which has no separate targets", self.task);

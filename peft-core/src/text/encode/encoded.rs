@@ -10,7 +10,7 @@ use crate::{
     text::{
         detect::refuse_rejected,
         fields::{FieldNames, Role},
-        labels::{ONLY_PREDICTED, has_other_reason, is_unlabelled},
+        labels::has_other_reason,
         record::Record,
         template::Template,
         values::{ambiguous, is_ambiguous},
@@ -31,8 +31,9 @@ pub struct Encoded {
     /// For each record, whether a decoder goes on with its text. What is generated otherwise, behind a source or by an
     /// encoder-decoder, stands alone as a target does.
     pub goes_on: Vec<bool>,
-    /// The number of records that were left out, since they have no label.
-    pub unlabelled: usize,
+    /// The places of the records that were left out, since they have nothing to be learnt by
+    /// ([`EncoderConfig::leaves_out`]), among all that were given.
+    pub left_out: Vec<usize>,
     /// The number of records of text, rather than of token ids.
     pub texts: usize,
     /// The number of records that the chat template renders.
@@ -53,6 +54,14 @@ impl Encoded {
     /// The number of records that were not left out.
     pub fn records(&self) -> usize {
         self.goes_on.len()
+    }
+
+    /// Those of the given records that were not left out, in order: one for each of those that the examples are of.
+    pub fn kept<T>(&self, records: Vec<T>) -> Vec<T> {
+        let mut left_out = self.left_out.iter().peekable();
+        let mut is_kept = |place: usize| left_out.next_if(|next| **next == place).is_none();
+        let all = records.into_iter().enumerate();
+        all.filter(|(place, _)| is_kept(*place)).map(|(_, record)| record).collect()
     }
 
     /// The file of an example.
@@ -126,12 +135,18 @@ impl<'c> Gathered<'c> {
     fn add_rows(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
         let Self { config, encoded, left_out, .. } = self;
         self.absent.retain(|(name, _)| records.iter().all(|record| record.value(name).is_none()));
-        let (without, records): (Vec<&Record>, Vec<&Record>) =
-            records.iter().partition(|record| config.leaves_out(record));
-        encoded.unlabelled += without.len();
-        if let Some(first) = without.first() {
-            left_out.get_or_insert_with(|| first.path.clone());
+        let before = encoded.records() + encoded.left_out.len();
+        let mut kept = Vec::with_capacity(records.len());
+        for (place, record) in records.iter().enumerate() {
+            match config.leaves_out(record) {
+                true => {
+                    encoded.left_out.push(before + place);
+                    left_out.get_or_insert_with(|| record.path.clone());
+                }
+                false => kept.push(record),
+            }
         }
+        let records = kept;
         records.iter().try_for_each(|record| texts::check_prefixed(encoder, record))?;
         let texts: Vec<&Record> =
             records.iter().copied().filter(|record| !record.is_ids()).collect();
@@ -164,7 +179,7 @@ impl<'c> Gathered<'c> {
             check_width(encoded.examples.first(), &row.examples, record)?;
             encoded.examples.extend(row.examples);
             let is_text = !record.is_ids() && !is_conversation;
-            let goes_on = config.task == Task::CausalLm && texts::is_text(encoder, record);
+            let goes_on = config.task == Task::CausalLm && texts::is_text(config, record);
             encoded.goes_on.push(is_text && goes_on);
             encoded.truncated += usize::from(row.cut);
             encoded.truncated_targets += usize::from(row.target_cut);
@@ -180,12 +195,9 @@ impl<'c> Gathered<'c> {
     pub(super) fn finish(self) -> Result<Encoded> {
         let Self { config, mut encoded, ambiguous: open, left_out, none_labelled: first, absent } =
             self;
-        if let Some((path, _)) = first {
-            return Err(none_labelled(&path, config.fields.name(Role::Label)));
-        }
-        if let Some(path) = left_out.filter(|_| encoded.records() == 0) {
-            let key = config.fields.name(Role::Label);
-            return Err(none_labelled(&path, key));
+        let none = first.map(|(path, _)| path);
+        if let Some(path) = none.or(left_out.filter(|_| encoded.records() == 0)) {
+            return Err(config.none_teaches(&path));
         }
         if let (Some(labels), Some((_, path)), Some(first)) =
             (&config.labels, encoded.files.first(), encoded.examples.first())
@@ -197,6 +209,7 @@ impl<'c> Gathered<'c> {
         let owned = |(name, template): (&str, &Template)| (name.to_owned(), template.clone());
         encoded.absent = absent.into_iter().map(owned).collect();
         encoded.examples.shrink_to_fit();
+        encoded.left_out.shrink_to_fit();
         Ok(encoded)
     }
 }
@@ -205,16 +218,7 @@ impl<'c> Gathered<'c> {
 fn lacks_label(config: &EncoderConfig, record: &Record) -> bool {
     let key = config.fields.name(Role::Label);
     let is_read = config.targets && config.task == Task::SeqCls && !config.skip_unlabelled;
-    is_read
-        && is_unlabelled(record, key, config.problem_type, config.labels.as_ref())
-        && !has_other_reason(record, key)
-}
-
-fn none_labelled(path: &Path, key: &str) -> Error {
-    let message = format!(
-        "no row has a label in field `{key}`; set `label_field` to the field that has them: {ONLY_PREDICTED}"
-    );
-    Error::file(path, message)
+    is_read && config.teaches_nothing(record) && !has_other_reason(record, key)
 }
 
 /// Whether the numbers of a row are the indices of classes, or a mark for each class.

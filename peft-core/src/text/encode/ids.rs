@@ -33,23 +33,28 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
     };
     if let Some(key) = keys.iter().find(|key| config.targets && record.value(key).is_none()) {
         let message = format!("field `{key}` is missing, which {} needs", config.task);
-        return Err(record.lacks(&message));
+        return Err(config.with_way_out(record.lacks(&message), record));
     }
     let mut decoder_input_ids = match config.task {
         Task::Seq2SeqLm => record.optional_ids("decoder_input_ids")?,
         _ => None,
     };
     let (vocab, length) = (Some(config.vocab_size), input_ids.len());
+    let lacking = |error| config.with_way_out(error, record);
     let target = match config.task {
         _ if !config.targets => Target::None,
         Task::SeqCls if config.problem_type.has_values() => seq_cls::values(config, record)?,
         Task::SeqCls => Target::Class(class(config, record)?),
-        Task::QuestionAns => span(record, length)?,
-        Task::TokenCls => tokens(record, Some((length, "token")), config.num_classes, "class")?,
-        Task::CausalLm => tokens(record, Some((length, "token")), vocab, "token id")?,
+        Task::QuestionAns => span(record, length).map_err(lacking)?,
+        Task::TokenCls => {
+            tokens(record, Some((length, "token")), config.num_classes, "class").map_err(lacking)?
+        }
+        Task::CausalLm => {
+            tokens(record, Some((length, "token")), vocab, "token id").map_err(lacking)?
+        }
         Task::Seq2SeqLm => {
             let read = decoder_input_ids.as_ref().map(|ids| (ids.len(), "decoder token"));
-            tokens(record, read, vocab, "token id")?
+            tokens(record, read, vocab, "token id").map_err(lacking)?
         }
     };
     if let (Task::Seq2SeqLm, Target::Tokens(targets), None) =

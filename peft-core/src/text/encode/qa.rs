@@ -8,6 +8,7 @@ mod answers;
 
 use std::sync::Arc;
 
+pub(super) use answers::says_answers;
 use answers::{Answer, answers};
 use tokenizers::Encoding;
 
@@ -42,7 +43,8 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
 fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Vec<Example>> {
     let config = &encoder.config;
     let context = config.fields.name(Role::Context);
-    let answers = config.targets.then(|| answers(record, &config.fields)).transpose()?;
+    let answers = config.targets.then(|| answers(record, &config.fields)).transpose();
+    let answers = answers.map_err(|error| config.with_way_out(error, record))?;
     let whole = Window {
         bytes: offsets(encoding),
         passage: Arc::new(Passage {
@@ -222,25 +224,40 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_answers_as_json() {
+    fn a_table_has_answers_as_text() {
         let config = EncoderConfig::new(Task::QuestionAns, 8);
         let encoder = config.init(Some(llama_like(false))).unwrap();
         for answers in [
             json!({"answers.text": "[\"d\"]", "answers.answer_start": "[2]"}),
             json!({"answers": "{\"text\": [\"d\"], \"answer_start\": [2]}"}),
             json!({"answers": "[{\"text\": \"d\", \"answer_start\": 2}]"}),
+            // As pandas writes them, with NumPy's arrays and without.
+            json!({"answers": "{'text': array(['d'], dtype=object), 'answer_start': array([2], dtype=int32)}"}),
+            json!({"answers": "{'text': ['d'], 'answer_start': [2]}"}),
+            json!({"answers": "[{'text': \"d\", 'answer_start': 2}]"}),
+            json!({"answers.text": "['d']", "answers.answer_start": "[2]"}),
         ] {
             let mut row = json!({"question": "a b", "context": "c d e"});
             row.as_object_mut().unwrap().extend(answers.as_object().unwrap().clone());
             let example = encode(&encoder, row).remove(0);
             assert_eq!(example.target, Target::Span { start: 3, end: 3 }, "{answers}");
         }
-        let row = json!({"question": "a", "context": "b", "answers.text": "['b']", "answers.answer_start": "[0]"});
+        for none in [
+            "{'text': [], 'answer_start': []}",
+            "{'text': array([], dtype=object), 'answer_start': array([], dtype=int32)}",
+        ] {
+            let row = json!({"question": "a b", "context": "c d e", "answers": none});
+            assert!(encode(&encoder, row).remove(0).is_unanswerable(), "{none}");
+        }
+        let row = json!({"question": "a", "context": "b", "answers.text": "['b' 'b']", "answers.answer_start": "[0 0]"});
         assert_eq!(
             refusal(&encoder, row),
-            "rows.jsonl, line 1: field `answers.text`: found the string `['b']`, expected an array, in a table as \
-             JSON: [\"a\", \"b\"], [1, 2]"
+            "rows.jsonl, line 1: field `answers.text`: found the string `['b' 'b']`, expected an array, in a table as \
+             JSON ([\"a\", \"b\"], [1, 2]) or as Python writes a list"
         );
+        // NumPy leaves the middle of long ones out.
+        let row = json!({"question": "a", "context": "b", "answers": "{'text': array(['b', ..., 'b']), 'answer_start': array([0, ..., 0])}"});
+        assert!(refusal(&encoder, row).contains("field `answers`: found the string `{'text'"));
     }
 
     #[test]

@@ -182,7 +182,7 @@ mod tests {
         let ids = json!({"input_ids": [1], "label": -1});
         let all = [label(json!("-")), label(json!("a")), absent, ids, label(json!(null))];
         let encoded = encode(&skipping, all.clone()).0.unwrap();
-        assert_eq!((encoded.unlabelled, encoded.records()), (4, 1));
+        assert_eq!((encoded.left_out, encoded.goes_on.len()), (vec![0, 2, 3, 4], 1));
         assert_eq!((encoded.examples[0].line, encoded.texts), (2, 1));
         assert!(encode(&classes(), all).0.is_err());
         let other = encode(&skipping, [label(json!("c"))]).0.unwrap_err().to_string();
@@ -203,9 +203,12 @@ mod tests {
         assert!(is_of_row && error.contains("set `skip_unlabelled`"), "{error}");
         let predict = EncoderConfig { targets: false, ..skipping.clone() };
         assert_eq!(encode(&predict, [label(json!("-"))]).0.unwrap().records(), 1);
-        let tags =
-            EncoderConfig { skip_unlabelled: true, ..EncoderConfig::new(Task::TokenCls, 14) };
-        assert!(tags.init(None).unwrap_err().to_string().contains("not used by token-cls"));
+        // The places are those among all rows, in whichever chunk they are.
+        let many = (0..2 * CHUNK).map(|row| label(json!(if row % 3 == 0 { "-" } else { "a" })));
+        let encoded = encode(&skipping, many.clone()).0.unwrap();
+        assert_eq!(encoded.left_out, (0..2 * CHUNK).step_by(3).collect::<Vec<_>>());
+        let kept = encoded.kept(many.collect());
+        assert!(kept.iter().all(|row| row["label"] == "a") && kept.len() == encoded.records());
     }
 
     #[test]

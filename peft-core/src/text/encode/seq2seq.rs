@@ -18,7 +18,7 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let learnt = encoder.config.targets;
     let sources = encoder.tokenize(records, true, false, |record| {
         // A text alone has no target: it can only be predicted.
-        let own = match !learnt && is_text(encoder, record) {
+        let own = match !learnt && is_text(&encoder.config, record) {
             true => texts::text(encoder, record)?.into(),
             false => texts::source(encoder, record)?,
         };

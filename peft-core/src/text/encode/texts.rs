@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use tokenizers::Encoding;
 
-use super::{Encoder, truncate::End};
+use super::{Encoder, EncoderConfig, truncate::End};
 use crate::{
     contract::task::Task,
     error::Result,
@@ -13,19 +13,24 @@ use crate::{
 };
 
 /// Whether a row is one text, rather than source and target.
-pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
-    let fields = &encoder.config.fields;
+pub(super) fn is_text(config: &EncoderConfig, record: &Record) -> bool {
+    let fields = &config.fields;
     match (fields.get(Role::Source), fields.get(Role::Text)) {
-        _ if is_templated(encoder) => false,
+        _ if is_templated(config) => false,
         (Some(_), _) => false,
         (None, Some(_)) => true,
-        (None, None) => !record.has(Role::Source.name()) && record.has(Role::Text.name()),
+        (None, None) => {
+            let (source, text) = (Role::Source.name(), Role::Text.name());
+            // A text that is null is still what the row should consist of.
+            let is_alone = record.value(source).is_none() && !record.has(Role::Target.name());
+            !record.has(source) && (record.has(text) || is_alone && record.value(text).is_some())
+        }
     }
 }
 
 /// What a decoder is given of a row: its text, or its source.
 pub(super) fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
-    match is_text(encoder, record) {
+    match is_text(&encoder.config, record) {
         true => text(encoder, record).map(Cow::Borrowed),
         false => source(encoder, record),
     }
@@ -50,21 +55,31 @@ pub(super) fn check_prefixed(encoder: &Encoder, record: &Record) -> Result<()> {
         (None, _) => Ok(()),
         (_, true) => refuse("a row of token ids"),
         _ if config.is_conversation(record) => refuse("a conversation"),
-        _ if config.targets && is_text(encoder, record) => refuse("one text"),
+        _ if config.targets && is_text(config, record) => refuse("one text"),
         _ => Ok(()),
     }
 }
 
 /// The text that a row consists of.
 pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str> {
-    one_text(encoder, Role::Text, record)
+    match encoder.config.targets && encoder.config.task == Task::CausalLm {
+        true => taught(encoder, record, one_text(encoder, Role::Text, record)),
+        false => {
+            refuse_null(record, encoder.config.fields.name(Role::Text))?;
+            one_text(encoder, Role::Text, record)
+        }
+    }
+}
+
+/// What is read of a row, or the error with the way out where the row has nothing to be learnt by.
+fn taught<T>(encoder: &Encoder, record: &Record, found: Result<T>) -> Result<T> {
+    found.map_err(|error| encoder.config.with_way_out(error, record))
 }
 
 /// The text of a field. TRL also keeps messages there, of which those of the target are learnt.
 fn one_text<'r>(encoder: &Encoder, role: Role, record: &'r Record) -> Result<&'r str> {
     let key = encoder.config.fields.name(role);
     refuse_messages(encoder, key, record)?;
-    refuse_null(record, key)?;
     record.text(key)
 }
 
@@ -92,23 +107,24 @@ fn refuse_messages(encoder: &Encoder, key: &str, record: &Record) -> Result<()> 
 }
 
 /// Whether templates of the settings make texts from a row's fields.
-pub(super) fn is_templated(encoder: &Encoder) -> bool {
-    let config = &encoder.config;
+pub(super) fn is_templated(config: &EncoderConfig) -> bool {
     config.source_template.is_some() || config.target_template.is_some()
 }
 
 /// The source, from the template or, without one, from the field `source`.
 pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
-    filled(encoder, encoder.config.source_template.as_ref(), Role::Source, record)
+    let found = filled(encoder, encoder.config.source_template.as_ref(), Role::Source, record);
+    taught(encoder, record, found)
 }
 
 /// The target, from the template or, without one, from the field `target`: of a list, the first.
 pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
     let config = &encoder.config;
-    match targets(encoder, record)?.into_iter().next() {
+    let found = targets(encoder, record).and_then(|all| match all.into_iter().next() {
         Some(first) => Ok(Cow::Owned(first)),
         None => filled(encoder, config.target_template.as_ref(), Role::Target, record),
-    }
+    });
+    taught(encoder, record, found)
 }
 
 /// The targets of a row that has a list of them; none if it has one.
@@ -137,6 +153,9 @@ fn filled<'r>(
         Some(template) => template.render(record).map(Cow::Owned),
         None => {
             refuse_number(encoder, role, record)?;
+            if role == Role::Source {
+                refuse_null(record, encoder.config.fields.name(role))?;
+            }
             one_text(encoder, role, record).map(Cow::Borrowed)
         }
     }

@@ -41,7 +41,8 @@ fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
     let fields = &encoder.config.fields;
     let words = record.strings(fields.name(Role::Tokens))?.len();
     let key = fields.name(Role::Tags);
-    let tags = record_tags(record, key)?;
+    let tags =
+        record_tags(record, key).map_err(|error| encoder.config.with_way_out(error, record))?;
     if tags.len() != words {
         let tags = tags.len();
         return Err(

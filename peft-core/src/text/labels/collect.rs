@@ -90,16 +90,17 @@ impl<'k> Collected<'k> {
                 record.error("rows of `input_ids` and other rows are mixed; give the label list")
             );
         }
-        let way_out = |error| with_way_out(error, record, key, ProblemType::SingleLabel, None);
+        let read = if tags && by_index { "labels" } else { key };
+        let way_out = |error| with_way_out(error, record, read, ProblemType::SingleLabel, None);
         if by_index {
             let index = highest_index(record, tags, fields);
-            let index = index.map_err(|error| if tags { error } else { way_out(error) })?;
+            let index = index.map_err(way_out)?;
             self.highest = self.highest.max(index);
             self.has_class = true;
             return Ok(());
         }
         let found = match tags {
-            true => record_tags(record, key)?,
+            true => record_tags(record, key).map_err(way_out)?,
             false => {
                 refuse_list(record, key)?;
                 vec![record_label(record, key).map_err(way_out)?]

@@ -169,7 +169,7 @@ impl JsonRecords {
         let path = &self.input.path;
         match parse(text) {
             Ok(Value::Object(fields)) => {
-                let mut record = Record::new(path.clone(), line, fields);
+                let mut record = Record::new(path.clone(), line, fields).with_numbers_of(text);
                 if record.is_conversation() {
                     record.ordered = serde_json::from_str(&repaired(text)).map(Arc::new).ok();
                 }

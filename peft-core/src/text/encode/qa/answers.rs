@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     text::{
         fields::{FieldNames, Role},
+        list_text::value_in_text,
         record::Record,
     },
 };
@@ -48,6 +49,18 @@ pub(super) fn answers(record: &Record, fields: &FieldNames) -> Result<Vec<Answer
     parts.map(|(i, (text, start))| answer(record, field, context, i, text, start)).collect()
 }
 
+/// Whether a record says anything of its answers, be it that there are none.
+pub(in crate::text::encode) fn says_answers(record: &Record, field: &str) -> bool {
+    let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    match record.value(field) {
+        Some(value) => !is_blank(value),
+        None => {
+            record.value(&format!("{field}.text")).is_some()
+                || is_impossible(record).is_ok_and(|said| said == Some(true))
+        }
+    }
+}
+
 /// The field by which SQuAD 2.0 says that a question has no answer.
 const IMPOSSIBLE: &str = "is_impossible";
 
@@ -63,13 +76,10 @@ fn is_impossible(record: &Record) -> Result<Option<bool>> {
     }
 }
 
-/// A value of a field, which tables have as JSON within a string where it is a list or an object.
+/// A value of a field, which tables have as text where it is a list or an object.
 fn unpacked(value: &Value) -> Cow<'_, Value> {
-    let parsed = value.as_str().filter(|text| text.trim_start().starts_with(['[', '{']));
-    match parsed.map(serde_json::from_str) {
-        Some(Ok(parsed)) => Cow::Owned(parsed),
-        Some(Err(_)) | None => Cow::Borrowed(value),
-    }
+    let parsed = value.as_str().and_then(value_in_text);
+    parsed.map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 /// The texts of a record's answers with their starts.
@@ -86,7 +96,9 @@ fn parts(record: &Record, field: &str) -> Result<Vec<(Value, Value)>> {
                 Some(Value::Null) => Ok(Vec::new()),
                 Some(other) => {
                     let expected = match other {
-                        Value::String(_) => "an array, in a table as JSON: [\"a\", \"b\"], [1, 2]",
+                        Value::String(_) => {
+                            "an array, in a table as JSON ([\"a\", \"b\"], [1, 2]) or as Python writes a list"
+                        }
                         _ => "an array",
                     };
                     Err(record.unexpected(&format!("{field}.{key}"), other, expected))
