@@ -290,9 +290,8 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
 
 /// Prints the tokens of a text, with those that the tokenizer puts around it.
 fn tokenize(dir: &Path, text: &str, json: bool) -> CliResult {
-    let tokenizer = ModelTokenizer::load(dir)?.tokenizer;
-    let encoding = tokenizer
-        .encode(text, true)
+    let encoding = ModelTokenizer::load(dir)?
+        .encode(text)
         .map_err(|error| Error::file(dir, format!("the tokenizer rejects the text: {error}")))?;
     let (ids, tokens) = (encoding.get_ids(), encoding.get_tokens());
     if json {
