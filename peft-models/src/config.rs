@@ -1,6 +1,9 @@
 //! Reading `config.json`, in the spellings of transformers 4 and 5, or the metadata of a GGUF file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use peft_core::{
     Error, ProblemType, Result, Task,
@@ -407,12 +410,13 @@ impl ModelConfig {
     fn named_classes(&self) -> Option<Result<Vec<String>, String>> {
         let map = self.get("id2label")?.as_object()?;
         let mut names: Vec<String> = Vec::with_capacity(map.len());
+        let mut classes = HashMap::with_capacity(map.len());
         for id in 0..map.len() {
             let name = map.get(&id.to_string()).and_then(Value::as_str).unwrap_or_default();
             if name.is_empty() {
                 return Some(Err(format!("class {id} has no name")));
             }
-            if let Some(first) = names.iter().position(|other| other == name) {
+            if let Some(first) = classes.insert(name, id) {
                 return Some(Err(format!("`{name}` is both class {first} and class {id}")));
             }
             names.push(name.to_string());

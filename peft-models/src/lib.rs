@@ -53,7 +53,9 @@ pub use adapter_beside::adapter_beside;
 pub use class_defaults::special_tokens;
 pub use compute::Compute;
 pub use config::ModelConfig;
-pub use families::{LmHead, Outline, Parameters, SUPPORTED, assumed_sizes, outline_of};
+pub use families::{
+    LmHead, Outline, Parameters, SUPPORTED, assumed_sizes, outline_of, outline_with,
+};
 pub use load::{Loaded, build, build_with, load, load_with};
 pub use options::LoadOptions;
 pub use weights::{LoadReport, WeightFormat, Weights};

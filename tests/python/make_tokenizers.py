@@ -11,7 +11,8 @@ given word by word, and decoded texts. What transformers 5.23 does that one woul
 - Most classes build their parts anew and take only vocabulary, merges, post-processor and normaliser table of
   tokenizer.json: `add_prefix_space`, `do_lower_case` and others of tokenizer_config.json win. SmolLM's GPT2Tokenizer
   loses its splitting of digits, BERT's its own `max_input_chars_per_word`.
-- `add_bos_token` and `add_eos_token` count only without a tokenizer.json, and are false by default also for Llama.
+- `add_bos_token` and `add_eos_token` count only without a tokenizer.json, and are false by default also for Llama; for
+  CodeLlama the first is true by default, whatever the post-processor of its tokenizer.json says.
 - Ids of added tokens are given in the order of the files' ids, but are not these ids where they leave a gap.
 - special_tokens_map.json and added_tokens.json count only where `added_tokens_decoder` is missing.
 
@@ -244,6 +245,14 @@ def with_json(all_kinds):
             files={},
             json=backend_json(),
         )
+    whole = all_kinds["llama"]["json"]
+    all_kinds["codellama"] = dict(
+        # Less than the id of the token in whose place the model would write.
+        config={"model_type": "llama", "vocab_size": len(part(whole["model"]["vocab"]))},
+        tokenizer_config={"tokenizer_class": "CodeLlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
+        files={"tokenizer.model": "pairs.model"},
+        json=json.loads(json.dumps(whole)),
+    )
     gemma = json.loads(json.dumps(all_kinds["mistral"]["json"]))
     all_kinds["gemma"] = dict(
         config={"model_type": "gemma3_text"},
@@ -395,6 +404,47 @@ WITHOUT_JSON = {
 }
 
 
+CODE_LLAMA = {
+    "": {},
+    "as on the Hub": {
+        "tokenizer_config": {
+            "bos_token": typed("<s>", normalized=True), "eos_token": typed("</s>", normalized=True),
+            "unk_token": typed("<unk>", normalized=True), "add_bos_token": True, "add_eos_token": False, "legacy": None,
+            "clean_up_tokenization_spaces": False, "sp_model_kwargs": {}, "suffix_first": False,
+            "prefix_token": "▁<PRE>", "middle_token": "▁<MID>", "suffix_token": "▁<SUF>", "eot_token": "▁<EOT>",
+            "fill_token": "<FILL_ME>", "additional_special_tokens": ["▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>"],
+        }
+    },
+    "tokens": {
+        "tokenizer_config": {
+            "image_token": "<image>", "suffix_token": typed("<|user|>", lstrip=True), "prefix_token": "<|im_start|>",
+            "eot_token": None, "pad_token": "<|im_end|>", "additional_special_tokens": ["Newtoken"],
+        }
+    },
+    "begin-end": {"tokenizer_config": {"add_bos_token": False, "add_eos_token": True}},
+    "null": {"tokenizer_config": {"add_bos_token": None, "add_prefix_space": None, "fill_token": None}},
+    "space": {"tokenizer_config": {"add_prefix_space": False}},
+    "legacy": {"tokenizer_config": {"legacy": True}},
+    "no-bos": {"tokenizer_config": {"bos_token": None}},
+    "no-config": {"tokenizer_config": {key: "absent" for key in ("bos_token", "eos_token", "unk_token")}},
+    "normalized": {
+        # What its class does not take of the file.
+        "tokenizer_json": {"normalizer": {"type": "Lowercase"}, "pre_tokenizer": None, "decoder": None}
+    },
+    "padding": OTHERS["padding"],
+}
+
+
+def code_llama(all_kinds):
+    size, kind = sizes(all_kinds)["codellama"], all_kinds["codellama"]
+    changes = overrides(size, kind)
+    with_json = CODE_LLAMA | {name: changes[name] for name in ("added-decoder", "added-json", "map", "extra", "no-post")}
+    for name, change in with_json.items():
+        yield dict(change, name=f"codellama {name}".strip(), kind="codellama")
+    for name in ("", "as on the Hub", "tokens", "begin-end", "null", "space", "added-decoder"):
+        yield dict(with_json[name], name=f"codellama vocabulary {name}".strip(), kind="codellama", json=False)
+
+
 def merged(first, second):
     both = dict(first)
     for key, value in second.items():
@@ -425,6 +475,7 @@ def descriptions(all_kinds):
         for kind in of:
             changes = overrides(size[kind], all_kinds[kind]) | OTHERS | {"": {}}
             yield dict(changes[name], name=f"{kind} vocabulary {name}".strip(), kind=kind, json=False)
+    yield from code_llama(all_kinds)
 
 
 # Digests

@@ -207,6 +207,7 @@ fn failures_say_what_to_do() {
     assert_says(&message, &["HF_ENDPOINT", "\"hub\""]);
     let message = place.failure(&mut place.peft("info nowhere"), 1);
     assert_says(&message, &["cannot read nowhere/config.json", "No such file", "org/name"]);
+    assert_says(&message, &[&format!("; {} has none of this name", place.hub.url)]);
 
     place.hub.put(
         "org/old",
@@ -229,4 +230,46 @@ fn failures_say_what_to_do() {
     // The cache cannot be written.
     let message = place.failure(place.peft("info org/tiny").env("HF_HOME", "file"), 1);
     assert_says(&message, &["cannot write", "file/hub", "HF_HOME"]);
+}
+
+#[test]
+fn the_hub_leads_on_from_a_name_without_an_organisation() {
+    let place = Place::new("bert");
+    place.hub.lead_on("old-tiny", "org/tiny");
+    let found = json_of(&succeed(&mut place.peft("info old-tiny --json")));
+    assert_eq!(found, json_of(&succeed(&mut place.peft("info org/tiny --json"))));
+    // As Python has it.
+    assert!(place.dir.path().join("hf/hub/models--old-tiny/refs/main").is_file());
+    let asked = place.hub.requests().len();
+    let again = succeed(place.peft("info old-tiny --json").env("HF_HUB_OFFLINE", "1"));
+    assert_eq!((json_of(&again), place.hub.requests().len()), (found, asked));
+    let plan = "plan --model old-tiny --method ptv2 --task seq-cls --tokens-per-row 8 --classes 2 --device h100";
+    succeed(&mut place.peft(plan));
+
+    // What is not asked, and cannot be, is told; an adapter never had such a name.
+    let message = place.failure(place.peft("info tiny").env("HF_HUB_OFFLINE", "1"), 1);
+    assert_says(
+        &message,
+        &["cannot read tiny/config.json", "such as org/tiny; it is not asked", "HF_HUB_OFFLINE"],
+    );
+    let message =
+        place.failure(place.peft("info tiny").env("HF_ENDPOINT", "http://127.0.0.1:1"), 1);
+    assert_says(
+        &message,
+        &["cannot read tiny/config.json", "such as org/tiny; it could not be asked", "refused"],
+    );
+    assert_eq!(place.hub.requests().len(), asked);
+    let message = place.failure(&mut place.peft("inspect old-tiny-adapter"), 1);
+    assert_says(&message, &["cannot read old-tiny-adapter/adapter_config.json"]);
+    assert_eq!(place.hub.requests().len(), asked);
+    // Nor is a path.
+    let message = place.failure(&mut place.peft("info ./old-tiny"), 1);
+    assert_says(&message, &["cannot read ./old-tiny/config.json"]);
+    assert_eq!(place.hub.requests().len(), asked);
+
+    // Nothing is looked up in a folder that is there.
+    fs::create_dir(place.dir.path().join("old-tiny")).unwrap();
+    let message = place.failure(&mut place.peft("info old-tiny"), 1);
+    assert!(!message.contains("it could not be asked"), "{message}");
+    assert_eq!(place.hub.requests().len(), asked);
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use peft_tests::vectors;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{peft, refused_with, succeed};
 
@@ -34,6 +34,31 @@ fn text_and_chat_are_tried() {
     assert!(text.0 && !chat.0 && chat.1.contains("no questions"), "{chat:?}");
     put("chat_template.jinja", "{% for %}");
     assert!(!info(dir)[1].0);
+
+    // As `peft generate`, which takes rows with tools then, and refuses others.
+    fs::remove_file(dir.join("model/chat_template.jinja")).unwrap();
+    let path = dir.join("model/tokenizer_config.json");
+    let plain = fs::read_to_string(&path).unwrap_or_else(|_| "{}".into());
+    let by_name = |templates: Value| {
+        let mut config: Value = serde_json::from_str(&plain).unwrap();
+        config["chat_template"] = templates;
+        fs::write(&path, config.to_string()).unwrap();
+        let [_, chat] = info(dir);
+        chat
+    };
+    let with_tools = "{{ tools[0].function.name }} {{ messages[0].content }}";
+    let (yes, reason) = by_name(json!([{"name": "tool_use", "template": with_tools}]));
+    assert!(yes && reason.starts_with("of rows with tools only: "), "{reason}");
+    assert!(reason.contains("no chat template named default"), "{reason}");
+    let lines = succeed(peft(dir).args(["info", "model"])).stdout;
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.contains("yes, of rows with tools only: "), "{lines}");
+    let (yes, reason) =
+        by_name(json!([{"name": "tool_use", "template": "{{ raise_exception('no tools') }}"}]));
+    assert!(!yes && reason.contains("no tools"), "{reason}");
+    let (yes, reason) = by_name(json!([{"name": "rag", "template": template}]));
+    assert!(!yes && reason.contains("only rag"), "{reason}");
+    by_name(Value::Null);
 
     put("chat_template.jinja", template);
     put(

@@ -101,6 +101,30 @@ fn sizes_from_a_config_are_those_of_the_loaded_model() {
 }
 
 #[test]
+fn a_head_is_planned_for_as_the_weights_have_it() {
+    let flags = [
+        "--method=ptv2",
+        "--num-virtual-tokens=2",
+        "--task=seq2seq-lm",
+        "--batch-size=1",
+        "--tokens-per-row=4",
+        "--target-tokens-per-row=2",
+    ];
+    let parameters = |model: &Path| planned(model, &flags)["parameters"].as_u64().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // Its config says that the head is the embedding; the file has another matrix.
+    let whole = root().join(tiny_model("t5v11"));
+    let config = json_of(&whole.join("config.json"));
+    let alone = config_alone(dir.path(), "alone", &config);
+    let head = config["vocab_size"].as_u64().unwrap() * config["d_model"].as_u64().unwrap();
+    assert_eq!(parameters(&whole), parameters(&alone) + head);
+    // As a clone without Git LFS has them.
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0f\nsize 117\n";
+    fs::write(alone.join("model.safetensors"), pointer).unwrap();
+    assert_eq!(parameters(&whole), parameters(&alone) + head);
+}
+
+#[test]
 fn models_of_the_papers_are_planned_from_their_config_alone() {
     let dir = tempfile::tempdir().unwrap();
     let t5 = config_alone(dir.path(), "t5-xxl", &t5_xxl());

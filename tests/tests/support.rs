@@ -15,10 +15,10 @@ use serde_json::Value;
 pub const ADAPTER_FILES: [&str; 3] =
     ["burn_peft.json", "adapter_config.json", "adapter_model.safetensors"];
 
-/// A command that runs the program in `dir`.
+/// A command that runs the program in `dir`, and asks no Hub for a model that is not there.
 pub fn peft(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peft-under-test"));
-    command.current_dir(dir);
+    command.current_dir(dir).env("HF_HUB_OFFLINE", "1");
     command
 }
 

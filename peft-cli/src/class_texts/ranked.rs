@@ -1,5 +1,7 @@
 //! The likeliest class of each row: the classes as a language model would write them, compared by their likelihood.
 
+use std::collections::HashMap;
+
 use peft_core::{
     Error, Result,
     data::{Example, Labels},
@@ -299,8 +301,9 @@ fn class_ids(
             .map_err(|message| first.error(message))
     };
     let ids: Vec<Vec<u32>> = encoded.examples.iter().map(target).collect::<Result<_>>()?;
+    let mut classes = HashMap::with_capacity(ids.len());
     for (second, own) in ids.iter().enumerate() {
-        if let Some(first) = ids[..second].iter().position(|other| other == own) {
+        if let Some(first) = classes.insert(own, second) {
             let name = |class: usize| labels.name(class).unwrap_or_default();
             let message = format!(
                 "the classes {:?} and {:?} become the same tokens, so neither can be likelier: give them other words, \

@@ -80,8 +80,8 @@ struct Inputs {
     tokenizer: Option<ModelTokenizer>,
     /// Rows of text: what to know about them, or why not.
     text: Result<Option<String>, String>,
-    /// Conversations, or why not.
-    chat: Result<(), String>,
+    /// Conversations: what to know about them, or why not.
+    chat: Result<Option<String>, String>,
 }
 
 impl Inputs {
@@ -113,24 +113,36 @@ impl Inputs {
     }
 }
 
-/// Whether the chat template renders a greeting.
-fn chat_of(dir: &Path, tokenizer: &ModelTokenizer, vocab_size: usize) -> Result<(), String> {
+/// What to know about conversations, where the chat template renders a greeting; with a tool, where it needs one.
+fn chat_of(
+    dir: &Path,
+    tokenizer: &ModelTokenizer,
+    vocab_size: usize,
+) -> Result<Option<String>, String> {
     let source = ChatSource::read(dir, &tokenizer.special_tokens, None, Clock::now());
     let source = source.map_err(|error| error.to_string())?;
     if let Some(reason) = source.missing() {
         return Err(reason.to_string());
     }
+    let needs_tools =
+        source.needs_tools().map(|reason| format!("of rows with tools only: {reason}"));
     let how = EncoderConfig {
         chat: Some(Arc::new(source)),
         as_chat: true,
         targets: false,
         ..EncoderConfig::new(Task::CausalLm, vocab_size)
     };
-    let greeting = Map::from_iter([("text".to_string(), json!("hello"))]);
+    let mut greeting =
+        Map::from_iter([("messages".to_string(), json!([{"role": "user", "content": "hello"}]))]);
+    if needs_tools.is_some() {
+        let nothing = json!({"type": "object", "properties": {}});
+        let tool = json!({"name": "wave", "description": "Waves.", "parameters": nothing});
+        greeting.insert("tools".into(), json!([{"type": "function", "function": tool}]));
+    }
     let greeting = Record::new(Path::new("a greeting").into(), 1, greeting);
     let encoder = how.init(Some(tokenizer.tokenizer.clone()));
     let encoded = encoder.and_then(|encoder| encoder.encode(&[greeting]));
-    encoded.map(drop).map_err(|error| error.to_string())
+    encoded.map(|_| needs_tools).map_err(|error| error.to_string())
 }
 
 /// What to know about rows of text.
@@ -174,7 +186,7 @@ fn as_json(loaded: &Loaded, Inputs { tokenizer, text, chat }: &Inputs) -> Value 
         },
         "tokenizer": tokenizer.as_ref().map(|t| json!({"class": t.class, "files": t.files})),
         "text": { "supported": text.is_ok(), "reason": text.as_ref().map_or_else(Some, Option::as_ref) },
-        "chat": { "supported": chat.is_ok(), "reason": chat.as_ref().err() },
+        "chat": { "supported": chat.is_ok(), "reason": chat.as_ref().map_or_else(Some, Option::as_ref) },
         "skipped_tensors": loaded.report.skipped,
         "assumed_sizes": peft_models::assumed_sizes(&loaded.config).into_iter().collect::<BTreeMap<_, _>>(),
         "fingerprint": loaded.report.fingerprint,
@@ -217,7 +229,8 @@ fn as_lines(
         (
             "chat",
             match chat {
-                Ok(()) => "yes".into(),
+                Ok(None) => "yes".into(),
+                Ok(Some(but)) => format!("yes, {but}"),
                 Err(reason) => format!("no: {reason}"),
             },
         ),
@@ -277,9 +290,8 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
 
 /// Prints the tokens of a text, with those that the tokenizer puts around it.
 fn tokenize(dir: &Path, text: &str, json: bool) -> CliResult {
-    let tokenizer = ModelTokenizer::load(dir)?.tokenizer;
-    let encoding = tokenizer
-        .encode(text, true)
+    let encoding = ModelTokenizer::load(dir)?
+        .encode(text)
         .map_err(|error| Error::file(dir, format!("the tokenizer rejects the text: {error}")))?;
     let (ids, tokens) = (encoding.get_ids(), encoding.get_tokens());
     if json {

@@ -29,8 +29,8 @@ use crate::{
 
 /// Says what a training step would cost: memory, operations, seconds, bytes between devices.
 ///
-/// It takes the settings of peft train, as flags and in --config, and reads a model's config: no weights, and of the rows
-/// of --train the classes alone. The more rows, the longer that takes; with --classes they are not read.
+/// It takes the settings of peft train, as flags and in --config, and reads a model's config: of its weights, where they are
+/// there, whether they have a language-model head, and of the rows of --train the classes alone. The more rows, the longer that takes; with --classes they are not read.
 ///
 /// Examples:
 ///   peft plan --model models/gpt2 --method ptv2 \

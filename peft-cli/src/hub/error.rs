@@ -23,7 +23,7 @@ pub enum HubError {
     /// There is no such folder, and the text is not a name on the Hub either.
     #[error(
         "cannot read {}: {source}. It was taken for a local folder; {kind}s of the Hugging Face Hub are \
-         written org/name, such as {name}", path.display()
+         written org/name, such as {name}{asked}", path.display()
     )]
     Missing {
         /// The file that was looked for.
@@ -34,6 +34,8 @@ pub enum HubError {
         kind: &'static str,
         /// The name that was probably meant, or the name of another.
         name: String,
+        /// What the Hub, if it was asked, said to a name without an organisation, to be added to the sentence.
+        asked: String,
     },
     /// An environment variable has an unusable value.
     #[error("{variable}: {message}")]

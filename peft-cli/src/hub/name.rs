@@ -1,6 +1,6 @@
 //! The name of a repository, `org/name` or `org/name@revision`, and its spelling in paths and URLs.
 
-use std::fmt;
+use std::{fmt, fs, path::Path};
 
 /// The branch meant if none is named.
 const MAIN: &str = "main";
@@ -53,6 +53,17 @@ impl RepoName {
     /// Its folder in the cache: `models--org--name`.
     pub fn cache_folder(&self) -> String {
         format!("models--{}", self.id.replace('/', "--"))
+    }
+
+    /// The name with an organisation that the folder `cache` has of a model, where this one has none: the first of several.
+    pub fn with_organisation(&self, cache: &Path) -> Option<String> {
+        let end = format!("--{}", self.id);
+        let folders = fs::read_dir(cache).ok()?.flatten();
+        let names = folders.filter_map(|folder| folder.file_name().into_string().ok());
+        let org =
+            |name: String| Some(name.strip_prefix("models--")?.strip_suffix(&end)?.to_string());
+        let found = names.filter_map(org).map(|org| format!("{org}/{}", self.id));
+        found.filter(|name| Self::parse(name).is_some()).min()
     }
 
     /// The path of the request for a revision's list of files.
@@ -137,6 +148,14 @@ mod tests {
         assert_eq!((short.id(), short.revision()), ("bert-base-uncased", "main"));
         assert_eq!(short.cache_folder(), "models--bert-base-uncased");
         assert_eq!(RepoName::parse_short("a/b"), None);
+        let cache = tempfile::tempdir().unwrap();
+        for folder in
+            ["models--b--x", "models--a--x", "models--x", "models--a--b--x", "datasets--0--x"]
+        {
+            fs::create_dir(cache.path().join(folder)).unwrap();
+        }
+        let with = |name| RepoName::parse_short(name).unwrap().with_organisation(cache.path());
+        assert_eq!((with("x@v1").as_deref(), with("y")), (Some("a/x"), None));
         for bad in [
             "", "gpt2", "./a/b", "../b", "a/../b", "a/b/c", "/a/b", "a/b/", "~/b", "a/-b", "a/b.",
             "a--b/c", "a/b..c", "a/b.git", "a/b c", "a/é", "a\\b", "a/b@", "a/b@../x", "a/b@/x",

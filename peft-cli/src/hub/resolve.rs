@@ -21,13 +21,13 @@ use super::{
 use crate::paths::shown;
 
 /// The folder of a model: `given` itself if it exists, otherwise that of the Hub's model `org/name`, downloaded if it
-/// is not in the cache.
+/// is not in the cache; also of one that the Hub leads on to from a name without an organisation, as `gpt2`.
 ///
 /// # Errors
 ///
 /// Returns a [`HubError`], which says what to do.
 pub fn model(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
-    resolve(given, Kind::Model, report)
+    resolve(given, Kind::Model, report, |found| found.folder())
 }
 
 /// As [`model`], for its sizes alone: of the Hub's models the folder may hold its config and nothing else.
@@ -36,10 +36,7 @@ pub fn model(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
 ///
 /// Returns a [`HubError`], which says what to do.
 pub fn model_config(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
-    let kind = Kind::Model;
-    let Some(name) = hub_name(given) else { return resolve(given, kind, report) };
-    let config = HubConfig::from_env()?;
-    Repository { config: &config, name: &name, kind, report }.folder_with_config()
+    resolve(given, Kind::Model, report, |found| found.folder_with_config())
 }
 
 /// As [`model`], for an adapter.
@@ -48,7 +45,7 @@ pub fn model_config(given: &Path, report: &dyn Report) -> Result<PathBuf, HubErr
 ///
 /// Returns a [`HubError`], which says what to do.
 pub fn adapter(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
-    resolve(given, Kind::Adapter, report)
+    resolve(given, Kind::Adapter, report, |found| found.folder())
 }
 
 /// How an adapter names its base model: by its name on the Hub, otherwise by the path.
@@ -70,62 +67,82 @@ fn hub_name(given: &Path) -> Option<RepoName> {
     let exists = given.try_exists().unwrap_or(true);
     let text = given.to_str().filter(|_| !exists && !is_gguf(given))?;
     RepoName::parse(text).or_else(|| {
-        // Names without an organisation lead on, on the Hub, and Python keeps what it found under them.
-        let name = RepoName::parse_short(text)?;
+        // What such a name led on to is kept under it, by Python too.
+        let name = short_name(given)?;
         let cache = HubConfig::from_env().ok()?.cache;
         cache.join(name.cache_folder()).is_dir().then_some(name)
     })
 }
 
-fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, HubError> {
-    if let Some(name) = hub_name(given) {
+/// The folder of what is `given`, which `get` makes of a repository.
+fn resolve(
+    given: &Path,
+    kind: Kind,
+    report: &dyn Report,
+    get: impl Fn(&Repository<'_>) -> Result<PathBuf, HubError>,
+) -> Result<PathBuf, HubError> {
+    let of_hub = |name: &RepoName| {
         let config = HubConfig::from_env()?;
-        let repository = Repository { config: &config, name: &name, kind, report };
-        return repository.folder();
+        get(&Repository { config: &config, name, kind, report })
+    };
+    if let Some(name) = hub_name(given) {
+        return of_hub(&name);
     }
     if given.try_exists().unwrap_or(true) {
         return Ok(given.to_path_buf());
     }
     let path = if is_gguf(given) { given.to_path_buf() } else { given.join(kind.config()) };
-    match fs::metadata(&path) {
-        Ok(_) => Ok(given.to_path_buf()),
-        Err(source) => {
-            Err(HubError::Missing { path, source, kind: kind.name(), name: meant(given) })
+    let Err(source) = fs::metadata(&path) else { return Ok(given.to_path_buf()) };
+    let mut asked = String::new();
+    if let Some(name) = short_name(given).filter(|_| kind == Kind::Model) {
+        match ask(&name) {
+            Ok(()) => return of_hub(&name),
+            Err(error @ (HubError::Denied { .. } | HubError::NoRevision { .. })) => {
+                return Err(error);
+            }
+            Err(error) => asked = no_answer(&error),
         }
+    }
+    Err(HubError::Missing { path, source, kind: kind.name(), name: meant(given), asked })
+}
+
+/// The name without an organisation that `given` may be. The oldest models had such names, and the Hub leads on from them.
+fn short_name(given: &Path) -> Option<RepoName> {
+    RepoName::parse_short(given.to_str().filter(|_| !is_gguf(given))?)
+}
+
+/// Asks the Hub whether it has a model, or leads on from its name. Python's library asks it for any name, too.
+fn ask(name: &RepoName) -> Result<(), HubError> {
+    let config = HubConfig::from_env()?;
+    if config.offline {
+        let (name, file) = (name.to_string(), Kind::Model.config().into());
+        return Err(HubError::Offline {
+            name,
+            kind: Kind::Model.name(),
+            file,
+            cache: config.cache,
+        });
+    }
+    Client::new(&config, name)?.listing(name.revision()).map(drop)
+}
+
+/// What is said where the Hub leads on from no name without an organisation.
+fn no_answer(error: &HubError) -> String {
+    match error {
+        HubError::NoRepository { endpoint, .. } => format!("; {endpoint} has none of this name"),
+        HubError::Offline { .. } => {
+            "; it is not asked for one of this name, as HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set".into()
+        }
+        HubError::Network { url, said, .. } => {
+            format!("; it could not be asked for one of this name ({url}: {said})")
+        }
+        other => format!("; it could not be asked for one of this name ({other})"),
     }
 }
 
-/// The name that was probably meant by `given`, which is none: the end of an address, or a model that had a name without
-/// an organisation once.
+/// The name that was probably meant by `given`, which is none: the end of an address, or one in the cache that goes on so
+/// behind its organisation; else that of another model.
 fn meant(given: &Path) -> String {
-    /// Who has such models now, and their names.
-    const MOVED: [(&str, &[&str]); 5] = [
-        (
-            "google-bert",
-            &[
-                "bert-base-uncased",
-                "bert-base-cased",
-                "bert-large-uncased",
-                "bert-large-cased",
-                "bert-base-multilingual-uncased",
-                "bert-base-multilingual-cased",
-                "bert-base-chinese",
-            ],
-        ),
-        ("FacebookAI", &["roberta-base", "roberta-large", "xlm-roberta-base", "xlm-roberta-large"]),
-        (
-            "distilbert",
-            &[
-                "distilbert-base-uncased",
-                "distilbert-base-cased",
-                "distilbert-base-multilingual-cased",
-                "distilroberta-base",
-                "distilgpt2",
-            ],
-        ),
-        ("openai-community", &["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]),
-        ("google-t5", &["t5-small", "t5-base", "t5-large", "t5-3b", "t5-11b"]),
-    ];
     let text = given.to_str().unwrap_or_default();
     let ends = text.split_once("://").map_or(text, |(scheme, rest)| match scheme {
         "hf" => rest.strip_prefix("models/").unwrap_or(rest),
@@ -134,9 +151,11 @@ fn meant(given: &Path) -> String {
     if ends != text && RepoName::parse(ends.trim_end_matches('/')).is_some() {
         return ends.trim_end_matches('/').to_string();
     }
-    let moved = MOVED.iter().find(|(_, names)| names.contains(&text));
-    let moved = moved.map(|(org, _)| format!("{org}/{text}"));
-    moved.unwrap_or_else(|| "google-bert/bert-base-uncased".into())
+    let cached = || {
+        let name = short_name(given)?;
+        name.with_organisation(&HubConfig::from_env().ok()?.cache)
+    };
+    cached().unwrap_or_else(|| "google-bert/bert-base-uncased".into())
 }
 
 /// A repository that is asked for.
@@ -244,16 +263,10 @@ mod tests {
             ("hf://org/name", "org/name"),
             ("hf://models/org/name", "org/name"),
             ("https://huggingface.co/org/name/", "org/name"),
-            ("bert-base-cased", "google-bert/bert-base-cased"),
-            ("roberta-base", "FacebookAI/roberta-base"),
-            ("distilbert-base-uncased", "distilbert/distilbert-base-uncased"),
             ("runs/bert/a", "google-bert/bert-base-uncased"),
             ("mine", "google-bert/bert-base-uncased"),
             ("bert-run", "google-bert/bert-base-uncased"),
             ("t5_small.out", "google-bert/bert-base-uncased"),
-            ("gpt2-xl", "openai-community/gpt2-xl"),
-            ("distilgpt2", "distilbert/distilgpt2"),
-            ("t5-small", "google-t5/t5-small"),
         ] {
             assert_eq!(meant(Path::new(given)), name, "{given}");
         }

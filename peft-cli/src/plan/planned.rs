@@ -2,14 +2,15 @@
 
 use std::{fs, path::Path};
 
+use burn::tensor::DType;
 use peft_core::{
     Error, FrozenModel, Result, Task, contract::length_multiple::LENGTH_MULTIPLE,
     evaluate::checks::check_topology, formats::gguf::is_gguf, train::TrainConfig,
 };
 use peft_models::{
-    Compute, LmHead, ModelConfig, Outline, WeightFormat,
+    Compute, LmHead, ModelConfig, Outline, WeightFormat, Weights,
     cost::{Batch, Executor, Method, Placing, Step, StepSize, TrainedHead, weight_bytes},
-    kernels, outline_of,
+    kernels, outline_of, outline_with,
 };
 
 use super::{
@@ -79,7 +80,17 @@ impl Planned {
         check_uses(&settings, task)?;
         let path = locate::model_config(Settings::required(&settings.model, "--model")?)?;
         let read = ModelConfig::load(&path)?;
-        let outline = outline_of(&read)?;
+        // No other device is opened to plan for one that this machine need not have.
+        let Ok(cpu) = open(DeviceName::best(Backend::Cpu)) else {
+            return Err(CliError::Usage(
+                "plan needs the CPU, which this program was built without: build it with the feature `cpu`, too".to_string(),
+            ));
+        };
+        // A plan needs no weights: what cannot be opened tells nothing.
+        let outline = match Weights::open(&path, &cpu.device, DType::F32) {
+            Ok(weights) => outline_with(&read, weights)?,
+            Err(_) => outline_of(&read)?,
+        };
         check_sizes(&outline, read.path())?;
         base_model::note_assumed(&read);
         check_topology(&outline.spec, task).map_err(|error| match error {
@@ -91,12 +102,6 @@ impl Planned {
             let message = format!("found {task}, but this {name} model has no language-model head");
             return Err(Error::setting("--task", message).into());
         }
-        // No other device is opened to plan for one that this machine need not have.
-        let Ok(cpu) = open(DeviceName::best(Backend::Cpu)) else {
-            return Err(CliError::Usage(
-                "plan needs the CPU, which this program was built without: build it with the feature `cpu`, too".to_string(),
-            ));
-        };
         let model = Weightless { outline, device: cpu.device };
         let dir = ModelDir::from(path);
         let builder = MethodBuilder {

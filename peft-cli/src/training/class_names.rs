@@ -292,9 +292,9 @@ fn note_other_head(found: &Labels, own: Option<&[String]>, head: Option<&Head>) 
     }
 }
 
-/// Whether both have the same names, in any order.
+/// Whether both have the same names, in any order; those of each differ.
 fn same_names(own: &[String], labels: &Labels) -> bool {
-    own.len() == labels.len() && labels.names().iter().all(|name| own.contains(name))
+    own.len() == labels.len() && own.iter().all(|name| labels.index(name).is_some())
 }
 
 /// Rows with class indices need not show every class, but a head that exists knows how many there are.

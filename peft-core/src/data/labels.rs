@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 pub struct Labels {
     names: Vec<String>,
     indices: HashMap<String, usize>,
+    /// The classes by their names in lower case, `None` where several have the same.
+    in_lower_case: HashMap<String, Option<usize>>,
     /// Whether the names were only sorted.
     sorted: bool,
 }
@@ -38,6 +40,7 @@ impl Labels {
             return fail("the list is empty, expected at least one label".to_owned());
         }
         let mut indices = HashMap::with_capacity(names.len());
+        let mut in_lower_case = HashMap::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return fail(format!("label {index} has no name"));
@@ -45,8 +48,10 @@ impl Labels {
             if let Some(first) = indices.insert(name.clone(), index) {
                 return fail(format!("`{name}` is both label {first} and label {index}"));
             }
+            let only = in_lower_case.entry(name.to_lowercase());
+            only.and_modify(|class| *class = None).or_insert(Some(index));
         }
-        Ok(Self { names, indices, sorted: false })
+        Ok(Self { names, indices, in_lower_case, sorted: false })
     }
 
     /// The list, said to be only [sorted](Self::is_sorted).
@@ -85,12 +90,7 @@ impl Labels {
     /// As [`index`](Self::index), else that of the only label that differs in upper and lower case alone: data sets and
     /// models write the same names differently.
     pub fn index_in_any_case(&self, name: &str) -> Option<usize> {
-        let alike = |own: &&String| own.to_lowercase() == name.to_lowercase();
-        let only = || {
-            let mut found = self.names.iter().filter(alike);
-            found.next().filter(|_| found.next().is_none())
-        };
-        self.index(name).or_else(|| self.index(only()?))
+        self.index(name).or_else(|| self.in_lower_case.get(&name.to_lowercase()).copied()?)
     }
 
     /// Returns the label of a class index, `None` beyond the list.
@@ -157,6 +157,13 @@ mod tests {
         assert_eq!(labels.name(2), Some("maybe"));
         assert_eq!(labels.name(3), None);
         assert_eq!((labels.len(), labels.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn upper_and_lower_case_count_where_they_tell_classes_apart() {
+        let labels = list(&["No", "YES", "yes", "a", "A"]).unwrap();
+        let found = ["no", "NO", "Yes", "yes", "A", "b"].map(|name| labels.index_in_any_case(name));
+        assert_eq!(found, [Some(0), Some(0), None, Some(2), Some(4), None]);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::{
     answers::answers_of_fields,
-    outline::{Outline, Parameters},
-    two_stacks::{Embedding, StackSize, is_copy, is_tied, lm_head_of, spec},
+    outline::{LmHead, Outline, Parameters},
+    two_stacks::{Embedding, StackSize, is_copy, is_tied, lm_head_in, lm_head_of, spec},
 };
 use crate::{
     blocks::{
@@ -118,6 +118,15 @@ impl StackConfig {
     }
 }
 
+/// The language-model head of a checkpoint.
+pub fn head(config: &ModelConfig, weights: Weights) -> Result<LmHead> {
+    lm_head_in(&names(weights), is_tied(config)?)
+}
+
+fn names(weights: Weights) -> Weights {
+    weights.with_optional_prefix("model.")
+}
+
 /// Loads a BART.
 pub fn load(
     config: &ModelConfig,
@@ -125,7 +134,7 @@ pub fn load(
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     check(config)?;
-    let weights = &mut weights.with_optional_prefix("model.");
+    let weights = &mut names(weights);
     let encoder = StackConfig::read(config, Side::Encoder)?;
     let decoder = StackConfig::read(config, Side::Decoder)?;
     let (h, positions) = (encoder.hidden_size, Some(encoder.positions));
@@ -171,7 +180,6 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
         [StackConfig::read(config, Side::Encoder)?, StackConfig::read(config, Side::Decoder)?];
     let [encoder, decoder] = &stacks;
     let (h, vocab) = (encoder.hidden_size, size(config, "vocab_size")?);
-    let lm_head = lm_head_of(config)?;
     let mut parameters = Parameters::of_embedding([vocab, h]);
     for stack in &stacks {
         let (heads, inner) = (stack.size.heads, stack.inner_size);
@@ -189,14 +197,13 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
             layer.vector([2, h]);
         });
     }
-    parameters.lm_head(lm_head, [vocab, h]);
     let positions = Some(encoder.positions);
     Ok(Outline {
         spec: spec("bart", [h, vocab], encoder.size, decoder.size, positions, DType::F32),
         inner: [encoder.inner_size, decoder.inner_size],
         gated: false,
         windows: Vec::new(),
-        lm_head,
+        lm_head: lm_head_of(config)?,
         pooler: false,
         head_layout: |_| HeadLayout::linear("classifier", true),
         parameters,

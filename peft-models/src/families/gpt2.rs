@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::{
     answers::{answers_of_fields, answers_of_heads},
-    heads::{lm_head_of, load_classifier, load_lm_head, load_word},
-    outline::{Outline, Parameters},
+    heads::{Word, load_classifier},
+    outline::{LmHead, Outline, Parameters},
     single_stack,
 };
 use crate::{
@@ -58,6 +58,17 @@ struct Layer {
 
 named_tensors!(Layer { attention_norm, query_key_value, output, norm, up, down });
 
+const WORD: Word = Word { name: "wte.weight", tied_by_default: true };
+
+/// The language-model head of a checkpoint.
+pub fn head(config: &ModelConfig, weights: Weights) -> Result<LmHead> {
+    WORD.lm_head_in(config, &names(weights))
+}
+
+fn names(weights: Weights) -> Weights {
+    weights.with_optional_prefix("transformer.")
+}
+
 /// Loads a GPT-2.
 pub fn load(
     config: &ModelConfig,
@@ -68,7 +79,7 @@ pub fn load(
     let spec = read.spec(weights.dtype());
     let Gpt2Config { hidden_size: h, inner_size: inner, .. } = read;
     let Gpt2Config { vocab_size: vocab, positions, num_layers, heads, .. } = read;
-    let weights = &mut weights.with_optional_prefix("transformer.");
+    let weights = &mut names(weights);
     let epsilon = number(config, "layer_norm_epsilon", 1e-5)?;
     let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
     let scaled = flag(config, "scale_attn_weights", true)?;
@@ -93,10 +104,10 @@ pub fn load(
             })
         })
         .collect::<Result<_>>()?;
-    let word = load_word(weights, config, "wte.weight", [vocab, h], true)?;
+    let word = WORD.load(weights, config, [vocab, h])?;
     let layout = layout(config.task().unwrap_or(Task::SeqCls));
     let classifier = load_classifier(weights, layout, h)?;
-    let head = load_lm_head(weights, config, &word, true)?;
+    let head = WORD.load_lm_head(weights, config, &word)?;
     let model = Gpt2 {
         spec,
         position: weights.take("wpe.weight", [positions, h])?,
@@ -160,7 +171,6 @@ impl Gpt2Config {
 pub fn outline(config: &ModelConfig) -> Result<Outline> {
     let read = Gpt2Config::read(config)?;
     let Gpt2Config { hidden_size: h, inner_size: inner, vocab_size: vocab, .. } = read;
-    let lm_head = lm_head_of(config, true)?;
     let mut parameters = Parameters::of_embedding([vocab, h]);
     parameters.vector([read.positions + 2, h]);
     parameters.repeat(read.num_layers, |layer| {
@@ -170,13 +180,12 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
         layer.linear([inner, h], true);
         layer.vector([4, h]);
     });
-    parameters.lm_head(lm_head, [vocab, h]);
     Ok(Outline {
         spec: read.spec(DType::F32),
         inner: [inner; 2],
         gated: false,
         windows: Vec::new(),
-        lm_head,
+        lm_head: WORD.lm_head_of(config)?,
         pooler: false,
         head_layout: layout,
         parameters,

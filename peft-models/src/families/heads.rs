@@ -52,38 +52,91 @@ pub fn load_classifier(
     Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 
-/// The embedding `[V, H]` of a decoder: its own or, where the config ties the two and the file has only a
-/// language-model head, that one.
-pub fn load_word(
-    weights: &mut Weights,
-    config: &ModelConfig,
-    name: &str,
-    shape: [usize; 2],
-    tied_by_default: bool,
-) -> Result<Matrix> {
-    let is_lm = config.task().is_none_or(|task| task == Task::CausalLm);
-    let is_head = is_lm && weights.shape(name).is_none() && weights.shape(HEAD).is_some();
-    if is_head && flag(config, "tie_word_embeddings", tied_by_default)? {
-        return weights.take_matrix_of([name, HEAD, HEAD], shape);
-    }
-    weights.take_matrix(name, shape)
+/// The embedding of a decoder, which may be the language-model head, too.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// What the family calls it.
+    pub name: &'static str,
+    /// Whether it is the head where the config says nothing.
+    pub tied_by_default: bool,
 }
 
-/// The language-model head `[V, H]` of a decoder: its own, which takes precedence over what the config says about
-/// tying, else the embedding. A checkpoint without a language model has none.
-pub fn load_lm_head(
-    weights: &mut Weights,
-    config: &ModelConfig,
-    word: &Matrix,
-    tied_by_default: bool,
-) -> Result<Option<Linear>> {
-    if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
-        return load_own_lm_head(weights, word.dims()).map(Some);
+impl Word {
+    /// The embedding `[V, H]`: its own or, where the config ties the two and the file has only a language-model head, that
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] if it is missing or misshapen, [`Error::Config`] for what is no flag.
+    pub fn load(
+        self,
+        weights: &mut Weights,
+        config: &ModelConfig,
+        shape: [usize; 2],
+    ) -> Result<Matrix> {
+        match self.is_head_alone(config, weights)? {
+            true => weights.take_matrix_of([self.name, HEAD, HEAD], shape),
+            false => weights.take_matrix(self.name, shape),
+        }
     }
-    match lm_head_of(config, tied_by_default)? {
-        LmHead::Tied => Ok(Some(Linear::tied(word.clone(), weights.compute()))),
-        LmHead::None => Ok(None),
-        LmHead::Own => load_own_lm_head(weights, word.dims()).map(Some),
+
+    /// The language-model head `[V, H]`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`lm_head_in`](Self::lm_head_in) and [`load_own_lm_head`].
+    pub fn load_lm_head(
+        self,
+        weights: &mut Weights,
+        config: &ModelConfig,
+        word: &Matrix,
+    ) -> Result<Option<Linear>> {
+        match self.lm_head_in(config, weights)? {
+            LmHead::Tied => Ok(Some(Linear::tied(word.clone(), weights.compute()))),
+            LmHead::None => Ok(None),
+            LmHead::Own => load_own_lm_head(weights, word.dims()).map(Some),
+        }
+    }
+
+    /// The head of a checkpoint: its own, which takes precedence over what the config says about tying, else the
+    /// embedding. A checkpoint without a language model has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for what is no flag.
+    pub fn lm_head_in(self, config: &ModelConfig, weights: &Weights) -> Result<LmHead> {
+        match weights.shape(HEAD).is_some() && !self.is_head_alone(config, weights)? {
+            true => Ok(LmHead::Own),
+            false => self.lm_head_of(config),
+        }
+    }
+
+    /// The head, as the config says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for what is no flag.
+    pub fn lm_head_of(self, config: &ModelConfig) -> Result<LmHead> {
+        let is_other = match config.task() {
+            Some(task) => task != Task::CausalLm,
+            None => config.has("architectures"),
+        };
+        Ok(match self.is_tied(config)? {
+            true => LmHead::Tied,
+            false if is_other => LmHead::None,
+            false => LmHead::Own,
+        })
+    }
+
+    /// Whether the file has the head and no embedding, and the two are one.
+    fn is_head_alone(self, config: &ModelConfig, weights: &Weights) -> Result<bool> {
+        let is_lm = config.task().is_none_or(|task| task == Task::CausalLm);
+        let is_alone = weights.shape(self.name).is_none() && weights.shape(HEAD).is_some();
+        Ok(is_lm && is_alone && self.is_tied(config)?)
+    }
+
+    fn is_tied(self, config: &ModelConfig) -> Result<bool> {
+        flag(config, "tie_word_embeddings", self.tied_by_default)
     }
 }
 
@@ -103,19 +156,6 @@ pub fn load_own_lm_head(weights: &mut Weights, [vocab, h]: [usize; 2]) -> Result
             Error::Tensor { path, name, message }
         }
         other => other,
-    })
-}
-
-/// The language-model head of a decoder, as its config says.
-pub fn lm_head_of(config: &ModelConfig, tied_by_default: bool) -> Result<LmHead> {
-    let is_other = match config.task() {
-        Some(task) => task != Task::CausalLm,
-        None => config.has("architectures"),
-    };
-    Ok(match flag(config, "tie_word_embeddings", tied_by_default)? {
-        true => LmHead::Tied,
-        false if is_other => LmHead::None,
-        false => LmHead::Own,
     })
 }
 

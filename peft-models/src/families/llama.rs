@@ -15,8 +15,8 @@ use peft_core::{
 
 use super::{
     answers::{answers_of_fields, answers_of_heads},
-    heads::{lm_head_of, load_classifier, load_lm_head, load_word},
-    outline::{Outline, Parameters},
+    heads::{Word, load_classifier},
+    outline::{LmHead, Outline, Parameters},
     single_stack,
 };
 use crate::{
@@ -74,6 +74,17 @@ named_tensors!(Layer {
     down,
 });
 
+const WORD: Word = Word { name: "embed_tokens.weight", tied_by_default: false };
+
+/// The language-model head of a checkpoint.
+pub fn head(config: &ModelConfig, weights: Weights) -> Result<LmHead> {
+    WORD.lm_head_in(config, &names(weights))
+}
+
+fn names(weights: Weights) -> Weights {
+    weights.with_optional_prefix("model.").with_optional_prefix("transformer.")
+}
+
 /// Loads a model of the Llama family.
 pub fn load(
     config: &ModelConfig,
@@ -82,19 +93,19 @@ pub fn load(
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     let read = LlamaConfig::read(config)?;
     // For question answering, the backbone is called `transformer`, as in GPT-2, except in Mistral.
-    let weights = &mut weights.with_optional_prefix("model.").with_optional_prefix("transformer.");
+    let weights = &mut names(weights);
     let LlamaConfig { hidden_size: h, vocab_size: vocab, epsilon, .. } = read;
     let layers = (0..read.windows.len())
         .map(|index| Layer::load(&read, weights, &format!("layers.{index}.")))
         .collect::<Result<_>>()?;
     // Behind the layers, whose shapes say whether heads of this size are there: one that is not could be gigabytes.
     let rotary = Rotary::from_config(config, read.heads.size)?;
-    let word = load_word(weights, config, "embed_tokens.weight", [vocab, h], false)?;
+    let word = WORD.load(weights, config, [vocab, h])?;
     let layout = layout(config.task().unwrap_or(Task::SeqCls));
     let model = Llama {
         spec: spec(config, &read, weights.dtype())?,
         classifier: load_classifier(weights, layout, h)?,
-        head: load_lm_head(weights, config, &word, false)?,
+        head: WORD.load_lm_head(weights, config, &word)?,
         norm: RmsNorm::load(weights, "norm", h, epsilon)?,
         config: read,
         rotary,
@@ -123,7 +134,6 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
     // What no head can be rotated by is refused as when it is loaded.
     Rotary::from_config(config, heads.size)?;
     let (queries, keys) = (heads.query * heads.size, heads.key_value * heads.size);
-    let lm_head = lm_head_of(config, false)?;
     let mut parameters = Parameters::of_embedding([vocab, h]);
     parameters.vector([1, h]);
     parameters.repeat(read.windows.len(), |layer| {
@@ -135,13 +145,12 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
         layer.vector([2, h]);
         layer.vector([if read.head_norms { 2 } else { 0 }, heads.size]);
     });
-    parameters.lm_head(lm_head, [vocab, h]);
     Ok(Outline {
         spec: spec(config, &read, DType::F32)?,
         inner: [inner; 2],
         gated: true,
         windows: read.windows,
-        lm_head,
+        lm_head: WORD.lm_head_of(config)?,
         pooler: false,
         head_layout: layout,
         parameters,

@@ -28,4 +28,4 @@ mod t5;
 mod two_stacks;
 
 pub use outline::{LmHead, Outline, Parameters};
-pub use registry::{SUPPORTED, assumed_sizes, check, complete, load, outline_of};
+pub use registry::{SUPPORTED, assumed_sizes, check, complete, load, outline_of, outline_with};

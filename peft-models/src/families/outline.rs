@@ -15,7 +15,7 @@ pub struct Outline {
     /// How many keys a query of each decoder layer sees at most; `None` if it sees all before it. Empty if no layer has
     /// a window.
     pub windows: Vec<Option<usize>>,
-    /// The language-model head.
+    /// The language-model head: what the config tells of, or what its weights have.
     pub lm_head: LmHead,
     /// Whether a frozen layer `[H, H]` stands between the encoder and a classifier of whole rows.
     pub pooler: bool,
@@ -25,7 +25,7 @@ pub struct Outline {
     pub parameters: Parameters,
 }
 
-/// The language-model head that a config tells of.
+/// The language-model head of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LmHead {
     /// There is none.

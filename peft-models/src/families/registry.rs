@@ -2,7 +2,11 @@
 
 use peft_core::{FrozenModel, Result};
 
-use super::{bart, bert, gpt2, llama, other_names, outline::Outline, roberta, t5};
+use super::{
+    bart, bert, gpt2, llama, other_names,
+    outline::{LmHead, Outline},
+    roberta, t5,
+};
 use crate::{
     class_defaults,
     config::ModelConfig,
@@ -14,26 +18,29 @@ use crate::{
 /// Makes a model of a config and tensors.
 type Loader = fn(&ModelConfig, Weights, LoadOptions) -> Result<(Box<dyn FrozenModel>, LoadReport)>;
 
-/// Reads a model's sizes from its config.
+/// Reads a model's sizes from its config, without the parameters of a language-model head.
 type Outliner = fn(&ModelConfig) -> Result<Outline>;
 
+/// Finds the language-model head of a checkpoint.
+type HeadFinder = fn(&ModelConfig, Weights) -> Result<LmHead>;
+
 /// A family: its `model_type`, what the names of its classes in transformers begin with, and what reads it.
-type Family = (&'static str, &'static str, Loader, Outliner);
+type Family = (&'static str, &'static str, Loader, Outliner, HeadFinder);
 
 /// The families, in alphabetical order.
 const FAMILIES: [Family; 12] = [
-    ("bart", "Bart", bart::load, bart::outline),
-    ("bert", "Bert", bert::load, bert::outline),
-    ("camembert", "Camembert", roberta::load, roberta::outline),
-    ("gpt2", "GPT2", gpt2::load, gpt2::outline),
-    ("llama", "Llama", llama::load, llama::outline),
-    ("mistral", "Mistral", llama::load, llama::outline),
-    ("mt5", "MT5", t5::load, t5::outline),
-    ("qwen2", "Qwen2", llama::load, llama::outline),
-    ("qwen3", "Qwen3", llama::load, llama::outline),
-    ("roberta", "Roberta", roberta::load, roberta::outline),
-    ("t5", "T5", t5::load, t5::outline),
-    ("xlm-roberta", "XLMRoberta", roberta::load, roberta::outline),
+    ("bart", "Bart", bart::load, bart::outline, bart::head),
+    ("bert", "Bert", bert::load, bert::outline, no_head),
+    ("camembert", "Camembert", roberta::load, roberta::outline, no_head),
+    ("gpt2", "GPT2", gpt2::load, gpt2::outline, gpt2::head),
+    ("llama", "Llama", llama::load, llama::outline, llama::head),
+    ("mistral", "Mistral", llama::load, llama::outline, llama::head),
+    ("mt5", "MT5", t5::load, t5::outline, t5::head),
+    ("qwen2", "Qwen2", llama::load, llama::outline, llama::head),
+    ("qwen3", "Qwen3", llama::load, llama::outline, llama::head),
+    ("roberta", "Roberta", roberta::load, roberta::outline, no_head),
+    ("t5", "T5", t5::load, t5::outline, t5::head),
+    ("xlm-roberta", "XLMRoberta", roberta::load, roberta::outline, no_head),
 ];
 
 /// Model types that load, in alphabetical order.
@@ -142,7 +149,7 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    let (_, _, load, _) = family(config)?;
+    let (_, _, load, ..) = family(config)?;
     load(config, weights, options).map_err(|error| class_defaults::explained(error, config))
 }
 
@@ -154,10 +161,36 @@ pub fn load(
 /// [`peft_core::Error::Config`] for an unknown family, weights that are quantised, or a setting that is missing, impossible
 /// or not implemented.
 pub fn outline_of(config: &ModelConfig) -> Result<Outline> {
+    outline(config, None)
+}
+
+/// As [`outline_of`], with the language-model head that the model has once it is loaded from `weights`, whose names and shapes
+/// are read: a config may tell of a head that a file lacks, or of none where a file has one. Of an encoder-decoder's file that
+/// has both a head and an embedding, these two are compared, and so read.
+///
+/// # Errors
+///
+/// Those of [`outline_of`], and [`peft_core::Error::Read`] if a file cannot be read.
+pub fn outline_with(config: &ModelConfig, weights: Weights) -> Result<Outline> {
+    outline(config, Some(weights))
+}
+
+fn outline(config: &ModelConfig, weights: Option<Weights>) -> Result<Outline> {
     let config = complete(config.clone());
     check(&config)?;
-    let (.., outline) = family(&config)?;
-    outline(&config)
+    let (.., outline, head) = family(&config)?;
+    let mut outline = outline(&config)?;
+    if let Some(weights) = weights {
+        outline.lm_head = head(&config, weights)?;
+    }
+    let size = [outline.spec.vocab_size, outline.spec.hidden_size];
+    outline.parameters.lm_head(outline.lm_head, size);
+    Ok(outline)
+}
+
+/// That of an encoder, which has none here.
+fn no_head(_: &ModelConfig, _: Weights) -> Result<LmHead> {
+    Ok(LmHead::None)
 }
 
 /// The sizes that a config lacks, by the names of its family, with those of transformers' class, which stand in their place.

@@ -15,8 +15,8 @@ use serde_json::json;
 
 use super::{
     answers::answers_of_fields,
-    outline::{Outline, Parameters},
-    two_stacks::{Embedding, HEAD, StackSize, is_copy, is_tied, lm_head_of, spec},
+    outline::{LmHead, Outline, Parameters},
+    two_stacks::{Embedding, HEAD, StackSize, is_copy, is_tied, lm_head_in, lm_head_of, spec},
 };
 use crate::{
     blocks::{
@@ -133,7 +133,6 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
     let T5Config { hidden_size: h, inner_size: inner, vocab_size: vocab, heads, .. } = read;
     let [encoder, decoder] = read.stacks();
     let width = heads.query * heads.size;
-    let lm_head = lm_head_of(config)?;
     let mut parameters = Parameters::of_embedding([vocab, h]);
     for (side, stack, attentions) in [(Side::Encoder, encoder, 1), (Side::Decoder, decoder, 2)] {
         let buckets = Buckets::from_config(config, side == Side::Encoder)?;
@@ -150,17 +149,33 @@ pub fn outline(config: &ModelConfig) -> Result<Outline> {
             layer.vector([1, h]);
         });
     }
-    parameters.lm_head(lm_head, [vocab, h]);
     Ok(Outline {
         spec: spec(config.model_type()?, [h, vocab], encoder, decoder, None, DType::F32),
         inner: [inner; 2],
         gated: read.gated,
         windows: Vec::new(),
-        lm_head,
+        lm_head: lm_head_of(config)?,
         pooler: false,
         head_layout: |_| HeadLayout::linear("classifier", true),
         parameters,
     })
+}
+
+/// The language-model head of a checkpoint of a T5 or an mT5.
+pub fn head(config: &ModelConfig, weights: Weights) -> Result<LmHead> {
+    let weights = names(weights);
+    let is_head = is_head(&weights, is_tied(config)?);
+    lm_head_in(&weights, is_head)
+}
+
+fn names(weights: Weights) -> Weights {
+    weights.with_optional_prefix("transformer.")
+}
+
+/// Whether the embedding is the head, where a file has no other: what transformers 4 wrote as untied is T5 1.1, which does
+/// not scale; transformers 5 takes the key for that alone, and the embedding for a head that the file lacks.
+fn is_head(weights: &Weights, tied: bool) -> bool {
+    tied || !weights.contains(HEAD)
 }
 
 /// Loads a T5 or an mT5.
@@ -170,7 +185,7 @@ pub fn load(
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     let is_mt5 = config.model_type()? == "mt5";
-    let weights = &mut weights.with_optional_prefix("transformer.");
+    let weights = &mut names(weights);
     let read = T5Config::read(config)?;
     let [of_encoder, of_decoder] = ["encoder", "decoder"]
         .map(|stack| format!("{stack}.block.0.layer.0.SelfAttention.q.weight"));
@@ -181,10 +196,8 @@ pub fn load(
     }
     let (h, vocab) = (read.hidden_size, read.vocab_size);
     let [encoder, decoder] = read.stacks();
-    // What transformers 4 wrote as untied is T5 1.1, which does not scale; transformers 5 takes the key for that alone, and
-    // the embedding for a head that the file lacks.
     let tied = is_tied(config)?;
-    let is_head = tied || !weights.contains(HEAD);
+    let is_head = is_head(weights, tied);
     let Embedding { word, own_head } = Embedding::load(weights, is_head, [vocab, h])?;
     let key = "scale_decoder_outputs";
     let scaled = !is_mt5 && !config.is_null(key) && config.flag(key, tied)?;

@@ -38,11 +38,10 @@ impl Embedding {
     /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor, including a head
     /// that the config says is not tied; and if the embeddings of encoder and decoder differ.
     pub fn load(weights: &mut Weights, tied: bool, [vocab, h]: [usize; 2]) -> Result<Self> {
-        let found = EMBEDDING.into_iter().find(|name| weights.shape(name).is_some());
-        let (is_tied, names) = match (weights.shape(HEAD), found) {
-            (Some(_), Some(name)) => (weights.are_equal(name, HEAD)?, EMBEDDING),
-            (Some(_), None) if tied => (true, [EMBEDDING[0], HEAD, HEAD]),
-            _ => (tied, EMBEDDING),
+        let is_tied = is_tied_in(weights, tied)?;
+        let names = match is_tied && has_head_alone(weights) {
+            true => [EMBEDDING[0], HEAD, HEAD],
+            false => EMBEDDING,
         };
         Ok(Self {
             word: weights.take_matrix_of(names, [vocab, h])?,
@@ -52,6 +51,25 @@ impl Embedding {
             },
         })
     }
+}
+
+/// Whether the embedding is the head in a checkpoint; `tied` is what the config means. Two matrices that are there are
+/// compared.
+fn is_tied_in(weights: &Weights, tied: bool) -> Result<bool> {
+    match (weights.shape(HEAD), embedding_in(weights)) {
+        (Some(_), Some(name)) => weights.are_equal(name, HEAD),
+        _ => Ok(tied),
+    }
+}
+
+/// The name of the embedding in a checkpoint.
+fn embedding_in(weights: &Weights) -> Option<&'static str> {
+    EMBEDDING.into_iter().find(|name| weights.shape(name).is_some())
+}
+
+/// Whether a checkpoint has the head and no embedding.
+fn has_head_alone(weights: &Weights) -> bool {
+    weights.shape(HEAD).is_some() && embedding_in(weights).is_none()
 }
 
 /// Whether the config says that the embedding is the head. T5's class alone takes null for it.
@@ -68,7 +86,20 @@ pub fn is_tied(config: &ModelConfig) -> Result<bool> {
 
 /// The language-model head, as the config says.
 pub fn lm_head_of(config: &ModelConfig) -> Result<LmHead> {
-    Ok(if is_tied(config)? { LmHead::Tied } else { LmHead::Own })
+    is_tied(config).map(lm_head)
+}
+
+/// The language-model head of a checkpoint; `tied` is what the config means.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Read`] if two matrices that are to be compared cannot be read.
+pub fn lm_head_in(weights: &Weights, tied: bool) -> Result<LmHead> {
+    is_tied_in(weights, tied).map(lm_head)
+}
+
+fn lm_head(is_tied: bool) -> LmHead {
+    if is_tied { LmHead::Tied } else { LmHead::Own }
 }
 
 /// Whether a tensor is a copy of the embedding; loading has compared them.

@@ -223,3 +223,15 @@ fn names_that_do_not_tell_classes_apart_are_none() {
         assert_eq!(of(names.clone()), (None, Some(says.to_string())), "{names}");
     }
 }
+
+/// Compared name by name, so many take minutes.
+#[test]
+fn the_names_of_many_classes_are_read_at_once() {
+    const CLASSES: usize = 300_000;
+    let (mut config, _) = read("gpt2");
+    config["id2label"] =
+        (0..CLASSES).map(|i| (i.to_string(), json!(format!("class {i}")))).collect();
+    let config = ModelConfig::from_value(config, Path::new("config.json")).unwrap();
+    let names = config.labels().unwrap();
+    assert_eq!((names.len(), names[CLASSES - 1].as_str()), (CLASSES, "class 299999"));
+}

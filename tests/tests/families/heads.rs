@@ -1,9 +1,11 @@
 //! Heads: that of the model's own task, those of other tasks, and what a language model scores tokens with.
 
-use burn::tensor::{Device, TensorData};
+use std::path::Path;
+
+use burn::tensor::{DType, Device, TensorData};
 use peft_core::{NamedTensors, Task};
-use peft_models::Loaded;
-use serde_json::json;
+use peft_models::{LmHead, Loaded, ModelConfig, Weights, outline_of, outline_with};
+use serde_json::{Value, json};
 
 use super::{assert_all, build, read, refusal, zeros};
 
@@ -203,6 +205,61 @@ fn the_embedding_is_the_head_of_an_untied_t5_whose_file_has_none() {
                 assert!((found - factor * tied).abs() < 1e-4, "{model_type}: {found} {tied}");
             }
         }
+    }
+}
+
+/// A config may tell of a head that the file lacks, or of none, or of the embedding, where the file has one.
+#[test]
+fn the_head_is_counted_as_it_is_loaded() {
+    let without = |tensors: &mut NamedTensors, name: &str| tensors.remove(name).map(drop).unwrap();
+    let copied = |tensors: &mut NamedTensors, from: &str| {
+        let word = tensors[from].clone();
+        tensors.insert("lm_head.weight".into(), word);
+    };
+    type Change<'a> = &'a dyn Fn(&mut Value, &mut NamedTensors);
+    let cases: [(&str, LmHead, LmHead, Change); 10] = [
+        ("t5v11-v4", LmHead::Own, LmHead::Own, &|_, _| ()),
+        ("t5v11-v4", LmHead::Own, LmHead::Tied, &|_, tensors| without(tensors, "lm_head.weight")),
+        ("t5v11-v4", LmHead::Own, LmHead::Tied, &|config, tensors| {
+            config["model_type"] = json!("mt5");
+            without(tensors, "lm_head.weight");
+        }),
+        ("t5v11", LmHead::Tied, LmHead::Own, &|_, _| ()),
+        ("t5", LmHead::Tied, LmHead::Tied, &|_, tensors| copied(tensors, "shared.weight")),
+        ("bart", LmHead::Tied, LmHead::Own, &|_, tensors| {
+            let shape = tensors["model.shared.weight"].shape().as_slice().to_vec();
+            tensors.insert("lm_head.weight".into(), zeros([shape[0], shape[1]]));
+        }),
+        // What is there counts, not whether it differs.
+        ("gpt2", LmHead::Tied, LmHead::Own, &|_, tensors| {
+            copied(tensors, "transformer.wte.weight")
+        }),
+        ("llama", LmHead::Tied, LmHead::Tied, &|config, tensors| {
+            config["tie_word_embeddings"] = json!(true);
+            without(tensors, "model.embed_tokens.weight");
+        }),
+        ("llama", LmHead::None, LmHead::Own, &|config, _| {
+            config["architectures"] = json!(["LlamaModel"]);
+        }),
+        ("llama", LmHead::None, LmHead::None, &|config, tensors| {
+            config["architectures"] = json!(["LlamaModel"]);
+            without(tensors, "lm_head.weight");
+        }),
+    ];
+    for (index, (name, of_config, of_file, change)) in cases.into_iter().enumerate() {
+        let (mut config, mut tensors) = read(name);
+        change(&mut config, &mut tensors);
+        let loaded = build(config.clone(), tensors.clone()).unwrap();
+        let config = ModelConfig::from_value(config, Path::new("config.json")).unwrap();
+        let weights = Weights::memory(tensors, &Device::default(), DType::F32);
+        let outline = outline_with(&config, weights).unwrap();
+        assert_eq!(outline.lm_head, of_file, "{index}: {name}");
+        assert_eq!(outline_of(&config).unwrap().lm_head, of_config, "{index}: {name}");
+        assert_eq!(outline.lm_head != LmHead::None, loaded.model.has_lm_head(), "{index}: {name}");
+        // A bias of the logits, which is not counted.
+        let bias = if name == "bart" { outline.spec.vocab_size } else { 0 };
+        let parameters = loaded.report.num_parameters - bias;
+        assert_eq!(outline.parameters.total(), parameters, "{index}: {name}");
     }
 }
 

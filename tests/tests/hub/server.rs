@@ -47,6 +47,8 @@ pub struct Request {
 struct State {
     /// By `org/name`, then by revision.
     repos: BTreeMap<String, BTreeMap<String, Revision>>,
+    /// Names without an organisation, and what they lead on to.
+    old_names: BTreeMap<String, String>,
     /// The only token with access, and the status and code for others.
     gate: Option<(String, u16, &'static str)>,
     faults: BTreeMap<String, VecDeque<Fault>>,
@@ -115,6 +117,11 @@ impl Hub {
         let files: Vec<(&str, Vec<u8>)> =
             files.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
         self.put(repo, "main", 'a', &files);
+    }
+
+    /// Leads on from the name `old`, which has no organisation, to `repo`.
+    pub fn lead_on(&self, old: &str, repo: &str) {
+        self.state.lock().unwrap().old_names.insert(old.to_string(), repo.to_string());
     }
 
     /// Denies access without `token`.
@@ -189,6 +196,12 @@ impl Hub {
     fn reply(&self, request: &Request) -> Response {
         let mut state = self.state.lock().unwrap();
         let parts: Vec<&str> = request.path.split('/').skip(1).collect();
+        if let ["api", "models", old, "revision", _] | [old, "resolve", _, _] = parts[..] {
+            return match state.old_names.get(old) {
+                Some(repo) => moved(&request.path.replacen(old, repo, 1)),
+                None => refuse(401, "RepoNotFound"),
+            };
+        }
         let (repo, revision, file) = match parts[..] {
             ["api", "models", org, name, "revision", revision] => {
                 (format!("{org}/{name}"), revision, None)
@@ -253,6 +266,14 @@ fn list(repo: &str, revision: &Revision, sha: &str) -> Response {
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     (head, body, length)
+}
+
+/// Leads to the same at another name.
+fn moved(path: &str) -> Response {
+    let head = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: {path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    (head, Vec::new(), 0)
 }
 
 /// Leads to the storage of a large file.

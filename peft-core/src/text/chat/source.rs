@@ -106,6 +106,11 @@ impl ChatSource {
         self.default.as_ref().err().filter(|_| self.tool_use.is_none()).map(String::as_str)
     }
 
+    /// Why conversations without tools cannot be rendered, where those with tools can.
+    pub fn needs_tools(&self) -> Option<&str> {
+        self.default.as_ref().err().filter(|_| self.tool_use.is_some()).map(String::as_str)
+    }
+
     /// Whether a template prints the date.
     pub fn prints_date(&self) -> bool {
         let all = self.default.iter().chain(&self.tool_use);
@@ -234,13 +239,17 @@ mod tests {
             "only rag, tool_use: write the text of one into a file, and give it as `chat_template`"
         ));
         assert_eq!(with, "tool_use");
-        let missing = || {
+        let reasons = || {
             let source = ChatSource::read(dir.path(), &[], None, Clock::now()).unwrap();
-            source.missing().map(str::to_owned)
+            [source.missing(), source.needs_tools()].map(|reason| reason.map(str::to_owned))
         };
-        assert_eq!(missing(), None);
+        let [missing, needs_tools] = reasons();
+        assert_eq!((missing, needs_tools), (None, Some(without)));
         put(CONFIG, &json!({"chat_template": [named("rag")]}).to_string());
-        assert!(missing().unwrap().contains("only rag: write"));
+        let [missing, needs_tools] = reasons();
+        assert!(missing.unwrap().contains("only rag: write") && needs_tools.is_none());
+        put(CONFIG, &json!({"chat_template": [named("default"), named("tool_use")]}).to_string());
+        assert_eq!(reasons(), [None, None]);
         put(TEMPLATE, "file");
         assert_eq!(written(dir.path()), ["file", "file"]);
         let given =

@@ -16,6 +16,8 @@ pub(super) enum Class {
     Roberta,
     Gpt2,
     Llama,
+    /// Llama's with tokens to fill in, and `bos_token` in front of a text.
+    CodeLlama,
     Qwen2,
     GptNeoX,
     Gemma,
@@ -37,14 +39,13 @@ enum Named {
 }
 
 /// Classes that transformers builds with the `tokenizers` library, and that are not built here.
-const OTHERS: [&str; 41] = [
+const OTHERS: [&str; 40] = [
     "AlbertTokenizer",
     "BarthezTokenizer",
     "BigBirdTokenizer",
     "BlenderbotTokenizer",
     "CLIPTokenizer",
     "CodeGenTokenizer",
-    "CodeLlamaTokenizer",
     "CohereTokenizer",
     "ConvBertTokenizer",
     "DPRContextEncoderTokenizer",
@@ -133,6 +134,7 @@ impl Class {
             Self::Roberta => "RobertaTokenizer",
             Self::Gpt2 => "GPT2Tokenizer",
             Self::Llama => "LlamaTokenizer",
+            Self::CodeLlama => "CodeLlamaTokenizer",
             Self::Qwen2 => "Qwen2Tokenizer",
             Self::GptNeoX => "GPTNeoXTokenizer",
             Self::Gemma => "GemmaTokenizer",
@@ -249,6 +251,7 @@ fn by_name(name: &str) -> Named {
         | "MvpTokenizer" => Class::Roberta,
         "GPT2Tokenizer" => Class::Gpt2,
         "LlamaTokenizer" | "Phi3Tokenizer" => Class::Llama,
+        "CodeLlamaTokenizer" => Class::CodeLlama,
         "Qwen2Tokenizer" => Class::Qwen2,
         "GPTNeoXTokenizer" => Class::GptNeoX,
         "GemmaTokenizer" => Class::Gemma,
@@ -297,6 +300,8 @@ mod tests {
             ("bart", None, Class::Roberta),
             ("llama", None, Class::Backend),
             ("llama", Some("LlamaTokenizer"), Class::Llama),
+            ("llama", Some("CodeLlamaTokenizerFast"), Class::CodeLlama),
+            ("mistral", Some("CodeLlamaTokenizer"), Class::Backend),
             ("llama", Some("GPT2Tokenizer"), Class::Gpt2),
             ("mistral", Some("LlamaTokenizer"), Class::Backend),
             ("qwen2", Some("LlamaTokenizer"), Class::Qwen2),

@@ -9,6 +9,7 @@ use tokenizers::{PostProcessorWrapper, Tokenizer};
 use super::{
     class::Class,
     definition::{BytePairs, TokenizerDefinition, TokenizerModel},
+    fill_in,
     finish::{
         Specials, add_specials_again, add_tokens, set_bos_and_eos, set_template, set_template_with,
     },
@@ -39,7 +40,7 @@ pub(super) fn build(
     let asks =
         settings.value("add_bos_token").is_some() || settings.value("add_eos_token").is_some();
     let updates = asks && !is_json || tokenizer.get_post_processor().is_none();
-    if updates || class == Class::GptNeoX {
+    if updates || matches!(class, Class::GptNeoX | Class::CodeLlama) {
         set_bos_and_eos(&mut tokenizer, settings, &specials, &path, is_json)?;
     }
     if class == Class::Qwen2 {
@@ -73,7 +74,9 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
         Class::Bert | Class::DistilBert => BERT,
         Class::Roberta | Class::XlmRoberta | Class::Camembert => ROBERTA,
         Class::Gpt2 => &[("unk_token", END), ("bos_token", END), ("eos_token", END)],
-        Class::Llama => &[("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>")],
+        Class::Llama | Class::CodeLlama => {
+            &[("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>")]
+        }
         Class::Qwen2 => &[("unk_token", END), ("eos_token", END), ("pad_token", END)],
         Class::GptNeoX => &[
             ("unk_token", END),
@@ -93,7 +96,7 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
     let text = |&(name, token): &(&'static str, &str)| (name, Token::Text(token.to_string()));
     let mut defaults: Vec<(&str, Token)> = defaults.iter().map(text).collect();
     // The padding of `tokenizer.json` names a token where nothing else does.
-    if class == Class::Llama
+    if matches!(class, Class::Llama | Class::CodeLlama)
         && let Some(pad_token) = &source.pad_token
     {
         defaults.push(("pad_token", Token::Text(pad_token.clone())));
@@ -106,6 +109,10 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
                 *token = Token::Full(spec);
             }
         }
+    }
+    if class == Class::CodeLlama {
+        specials.has_bos = true;
+        fill_in::name_tokens(&mut specials, settings);
     }
     specials
 }
@@ -175,6 +182,7 @@ fn definition(
             byte_level(source, Some(parts::composed()), words, &path)
         }
         Class::Llama => llama(source, settings, &path),
+        Class::CodeLlama => code_llama(source, specials, settings, &path),
         Class::Gemma => gemma(source, specials, settings, &path),
         Class::T5 => unigram(source, Some(2), "always", &path),
         Class::XlmRoberta | Class::Camembert => {
@@ -253,6 +261,23 @@ fn llama(source: Source, settings: &Settings, path: &Path) -> Result<TokenizerDe
     Ok(TokenizerDefinition {
         pre_tokenizer: part(parts::metaspace(scheme, false), path)?,
         decoder: part(parts::piece_decoder(true, space), path)?,
+        ..TokenizerDefinition::new(TokenizerModel::BytePairs(pairs))
+    })
+}
+
+fn code_llama(
+    source: Source,
+    specials: &Specials,
+    settings: &Settings,
+    path: &Path,
+) -> Result<TokenizerDefinition> {
+    let unk_token = Some(specials.require("unk_token", settings)?.to_string());
+    let pairs = BytePairs { unk_token, fuse_unk: true, byte_fallback: true, ..pairs(source) };
+    let space = settings.optional_flag("add_prefix_space")?.unwrap_or(true);
+    let scheme = if space { "first" } else { "never" };
+    Ok(TokenizerDefinition {
+        pre_tokenizer: part(parts::metaspace(scheme, false), path)?,
+        decoder: part(parts::piece_decoder(true, true), path)?,
         ..TokenizerDefinition::new(TokenizerModel::BytePairs(pairs))
     })
 }

@@ -23,6 +23,8 @@ pub(super) struct Specials {
     pub by_name: Vec<(String, Token)>,
     /// Those without a name.
     pub extra: Vec<Token>,
+    /// Whether `bos_token` stands in front of a text where no setting says so.
+    pub has_bos: bool,
 }
 
 impl Specials {
@@ -38,7 +40,7 @@ impl Specials {
         });
         let mut by_name: Vec<(String, Token)> = named.collect();
         by_name.extend(settings.own.iter().cloned());
-        Self { by_name, extra }
+        Self { by_name, extra, has_bos: false }
     }
 
     /// The text of a named token.
@@ -153,10 +155,14 @@ pub(super) fn set_bos_and_eos(
     source: &Path,
     is_json: bool,
 ) -> Result<()> {
-    // Beside a `tokenizer.json` these settings count for nothing.
-    let asked = |key| if is_json { Ok(false) } else { settings.flag(key, false) };
-    let bos = if asked("add_bos_token")? { specials.get("bos_token") } else { None };
-    let eos = if asked("add_eos_token")? { specials.get("eos_token") } else { None };
+    // Beside a `tokenizer.json` these settings count for nothing; null is false.
+    let asked = |key, default| match settings.value(key).filter(|_| !is_json) {
+        None => Ok(default),
+        Some(_) => settings.flag(key, false),
+    };
+    let begins = asked("add_bos_token", specials.has_bos)?;
+    let bos = if begins { specials.get("bos_token") } else { None };
+    let eos = if asked("add_eos_token", false)? { specials.get("eos_token") } else { None };
     let around = |text, type_id| {
         let tokens = [bos, Some(text), eos].into_iter().flatten();
         tokens.map(move |token| (token, type_id)).collect::<Vec<_>>()

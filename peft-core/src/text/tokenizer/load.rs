@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
 use super::{
     class::Class,
@@ -11,6 +11,7 @@ use super::{
     definition::guarded,
     end_token::END_TOKEN,
     files::{IDS_NEED_NONE, MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
+    fill_in,
     finish::{Specials, add_tokens, set_bos_and_eos},
     gguf,
     json_file::TokenizerJson,
@@ -94,6 +95,9 @@ impl ModelTokenizer {
             None => of_vocabulary(class, model_dir, &mut settings)?,
         };
         let (mut tokenizer, specials) = built?;
+        if class == Class::CodeLlama {
+            fill_in::check(&tokenizer, &specials, &settings, &config)?;
+        }
         tokenizer.with_padding(None);
         truncation::keep_side(&mut tokenizer, side, &settings)?;
         tokenizer.set_encode_special_tokens(settings.flag("split_special_tokens", false)?);
@@ -107,6 +111,26 @@ impl ModelTokenizer {
             files: files.map(String::from).collect(),
             special_tokens: texts.map(|(name, token)| (name, token.content().into())).collect(),
         })
+    }
+}
+
+impl ModelTokenizer {
+    /// Encodes a text.
+    ///
+    /// # Errors
+    /// What the tokenizer says against the text, or that transformers would fill something in.
+    pub fn encode(&self, text: &str) -> std::result::Result<Encoding, String> {
+        if let Some(token) = self.fill_token().filter(|token| text.contains(token)) {
+            return Err(format!("it has {token:?}, {}", fill_in::REASON));
+        }
+        self.tokenizer.encode(text, true).map_err(|error| error.to_string())
+    }
+
+    /// The token in whose place a CodeLlama would write.
+    fn fill_token(&self) -> Option<&str> {
+        let is_fill = |(name, _): &&(String, String)| name == fill_in::TOKEN;
+        let own = self.special_tokens.iter().find(is_fill).map(|(_, text)| text.as_str());
+        own.filter(|_| self.class == Class::CodeLlama.name())
     }
 }
 
@@ -173,7 +197,7 @@ fn of_vocabulary(
         Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => &["vocab.json", MERGES],
         Class::T5 => &["spiece.model"],
         Class::XlmRoberta | Class::Camembert => &["sentencepiece.bpe.model"],
-        Class::Backend | Class::Llama | Class::Gemma => &["tokenizer.model"],
+        Class::Backend | Class::Llama | Class::CodeLlama | Class::Gemma => &["tokenizer.model"],
     };
     // Whatever the class, transformers takes this file in place of its own.
     let files = match dir.join("tokenizer.model").exists() {

@@ -9,6 +9,7 @@
 //! | `token` | a special or added token, as these files write it |
 //! | `class` | which tokenizer class a folder is for |
 //! | `classes` | the parts that a class builds anew |
+//! | `fill_in` | the tokens by which a CodeLlama fills in |
 //! | `finish` | added tokens, and those around a text |
 //! | `truncation` | the end at which texts are truncated |
 //! | `token_types` | pairs without token types, where a model gets none |
@@ -34,6 +35,7 @@ mod decode;
 mod definition;
 mod end_token;
 pub mod files;
+mod fill_in;
 mod finish;
 mod gguf;
 mod gguf_splits;

@@ -65,11 +65,6 @@ impl Weights {
         self.source.are_equal(&one, &other)
     }
 
-    /// Whether a tensor was taken, under whatever name.
-    pub(crate) fn is_taken(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|spelling| self.used.values().any(|used| *used == spelling))
-    }
-
     /// Whether the source has a tensor; random weights have all.
     pub fn contains(&self, name: &str) -> bool {
         self.find(name).is_some()
