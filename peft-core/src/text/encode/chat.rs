@@ -505,6 +505,12 @@ mod tests {
         };
         let more = json!({"tools": "[\"a\"]", "chat_template_kwargs": {"word": "e"}});
         assert_eq!(ids_and_learnt(&encoder, row(more)), (vec![3, 7, 5, 6], vec![6]));
+        // As Python writes them into a table.
+        let messages =
+            "[{'role': 'user', 'content': 'c'}, {'role': 'assistant', 'content': \"d\"}]";
+        let of_python =
+            json!({"messages": messages, "tools": "['a']", "chat_template_kwargs": {"word": "e"}});
+        assert_eq!(ids_and_learnt(&encoder, of_python), (vec![3, 7, 5, 6], vec![6]));
         for (more, expected) in [
             (json!({"tools": "x"}), "field `tools`: found a string that is not the JSON of a list"),
             (json!({"tools": {"a": 1}}), "field `tools`: found an object, expected an array"),

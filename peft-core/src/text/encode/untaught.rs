@@ -131,7 +131,7 @@ mod tests {
 
     /// For each task a row, the field by which it is learnt, and what stands for none there.
     fn cases() -> Vec<(Task, Value, &'static str, Vec<Value>)> {
-        let none = || vec![json!(null), json!(" ")];
+        let none = || vec![json!(null), json!("")];
         vec![
             (
                 Task::CausalLm,
