@@ -114,7 +114,7 @@ fn a_head_is_planned_for_as_the_weights_have_it() {
     let dir = tempfile::tempdir().unwrap();
     // Its config says that the head is the embedding; the file has another matrix.
     let whole = root().join(tiny_model("t5v11"));
-    let config = json_of(&whole.join("config.json"));
+    let config = read_json(&whole.join("config.json"));
     let alone = config_alone(dir.path(), "alone", &config);
     let head = config["vocab_size"].as_u64().unwrap() * config["d_model"].as_u64().unwrap();
     assert_eq!(parameters(&whole), parameters(&alone) + head);
