@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     codec::sha256,
-    config::{OWN, SUM, SUMS},
+    own_fields::{OWN, SUM, SUMS},
     own_file::joined,
 };
 use crate::error::{Error, Result};
@@ -104,7 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::adapter::config::{CONFIG, TENSORS_SUM};
+    use crate::adapter::{config::CONFIG, own_fields::TENSORS_SUM};
 
     #[test]
     fn our_sums_have_one_place() {

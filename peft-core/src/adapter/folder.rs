@@ -10,9 +10,10 @@ use burn::tensor::TensorData;
 use super::{
     atomic,
     codec::{finite_f32, sha256, to_safetensors},
-    config::{AdapterConfig, CONFIG, OWN},
+    config::{AdapterConfig, CONFIG},
     config_sum,
     elsewhere::not_an_adapter,
+    own_fields::OWN,
     own_file::{self, OWN_FILE},
     stored::{self, TENSORS},
 };

@@ -3,9 +3,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`config`] | the fields of `adapter_config.json`, and ours |
-//! | [`own_file`] | where ours are: `burn_peft.json` |
-//! | [`config_sum`] | whether those fields are as they were saved |
+//! | [`config`] | the fields of `adapter_config.json` |
+//! | [`own_fields`] | ours, for which it has no place |
+//! | [`own_file`] | where they are: `burn_peft.json` |
+//! | [`config_sum`] | whether all of these fields are as they were saved |
 //! | [`folder`] | reading and writing the files, checksums, atomic writes |
 //! | [`codec`] | named tensors as bytes, and back |
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
@@ -29,13 +30,15 @@ pub mod folder;
 pub mod foreign;
 pub mod growing;
 pub mod lock;
+pub mod own_fields;
 pub mod own_file;
 pub mod prompt_file;
 pub mod scratch;
 pub mod stored;
 mod temporary;
 
-pub use config::{AdapterConfig, OwnFields};
+pub use config::AdapterConfig;
 pub use deploy::peft_decoder_prefix;
 pub use folder::Adapter;
 pub use lock::FolderLock;
+pub use own_fields::OwnFields;

@@ -10,7 +10,8 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::{
-    config::{CONFIG, OWN, SUMS},
+    config::CONFIG,
+    own_fields::{OWN, SUMS},
     stored::TENSORS,
 };
 use crate::{

@@ -2,10 +2,7 @@
 
 use burn::tensor::TensorData;
 
-use super::{
-    config::{AdapterConfig, OwnFields},
-    folder::Adapter,
-};
+use super::{config::AdapterConfig, folder::Adapter, own_fields::OwnFields};
 use crate::contract::{
     layout::PROMPT_EMBEDDINGS, method_fields::prompt_tuning_fields, peft_type::PeftType,
     task::Task, tensors::NamedTensors,

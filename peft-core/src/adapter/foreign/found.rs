@@ -11,11 +11,7 @@ use super::{
     surplus::{self, Surplus, TensorsByName},
 };
 use crate::{
-    adapter::{
-        config::{AdapterConfig, OwnFields},
-        folder::Adapter,
-        prompt_file,
-    },
+    adapter::{config::AdapterConfig, folder::Adapter, own_fields::OwnFields, prompt_file},
     contract::{
         layout::{PROMPT_EMBEDDINGS, tensor_of},
         method_fields::{MethodFields, StoredSites},
