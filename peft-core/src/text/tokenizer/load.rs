@@ -112,9 +112,7 @@ impl ModelTokenizer {
             special_tokens: texts.map(|(name, token)| (name, token.content().into())).collect(),
         })
     }
-}
 
-impl ModelTokenizer {
     /// Encodes a text.
     ///
     /// # Errors
