@@ -71,6 +71,17 @@ impl Base {
         let after_loading = AfterLoading::of(dir.path(), before);
         Ok(Self { loaded: Arc::new(loaded), dir, after_loading, sum: Arc::default() })
     }
+
+    /// The sum of its weights, computed once for all that ask.
+    pub fn sum(&self) -> BaseSum {
+        sum_of(&self.loaded, &self.sum)
+    }
+}
+
+/// The sum of a base model's weights, once it was asked for in `known`.
+pub(super) fn sum_of(loaded: &Arc<Loaded>, known: &OnceLock<BaseSum>) -> BaseSum {
+    let loaded = loaded.clone();
+    known.get_or_init(|| BaseSum::start(move || loaded.sha256())).clone()
 }
 
 /// An adapter that knows the sum of its tensors, also if PEFT saved it.
