@@ -19,7 +19,7 @@ use peft_core::{
 use serde_json::json;
 
 use crate::{
-    adapter_folder, base_model, device,
+    adapter_folder, adapter_run, base_model, device,
     error::{CliResult, in_adapter},
     flags::{choices::parse_value, help::FlagHelp},
     locate,
@@ -193,7 +193,15 @@ fn read(args: &ConvertArgs, format: Format, base: Option<&Given>) -> CliResult<R
     if !Adapter::exists(&args.from) && is_alone(&args.from) {
         return read_foreign(args, format, base, args.base_model.clone().or_else(model));
     }
-    let adapter = adapter_folder::load(&args.from, args.task)?;
+    // This is how an adapter is taken out of the folder of a run that another one replaces.
+    let replaced = adapter_run::replaced(&args.from)?;
+    let adapter = adapter_folder::load_of_any_run(&args.from, args.task)?;
+    if replaced.is_some() {
+        output::note(format!(
+            "note: {}: this adapter is that of a run which --overwrite has replaced by another, which has none yet",
+            args.from.display()
+        ));
+    }
     let was = adapter.config.peft_type.name();
     let mut adapter = prompt_file::into_prompt_tuning(adapter);
     let config = &mut adapter.config;

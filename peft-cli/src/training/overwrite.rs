@@ -136,6 +136,18 @@ pub fn has_earlier_adapter(out: &Path) -> bool {
     out.join(EARLIER).exists()
 }
 
+/// Whether the adapter in `out` is that of a run which another one replaces, and that one has none yet.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn holds_replaced(out: &Path) -> Result<bool> {
+    if !Adapter::exists(out) || !(is_due(out) || has_earlier_adapter(out)) {
+        return Ok(false);
+    }
+    Ok(is_due(out) || !has_own_adapter(out)?)
+}
+
 /// The run has an adapter of its own: no earlier one is left.
 ///
 /// # Errors
@@ -209,19 +221,21 @@ mod tests {
             [EARLIER, Adapter::CONFIG, &format!("{CHECKPOINTS}/notes"), RUN_FILE]
         );
         assert_eq!(fs::read_to_string(out.join(RUN_FILE)).unwrap(), "new");
-        assert!(!has_own_adapter(out).unwrap());
+        assert!(!has_own_adapter(out).unwrap() && holds_replaced(out).unwrap());
     }
 
     #[test]
     fn nothing_of_the_old_run_is_left_but_its_adapter() {
         let dir = old_run();
         assert!(has_own_adapter(dir.path()).unwrap());
+        assert!(!holds_replaced(dir.path()).unwrap());
         replace(dir.path(), "new").unwrap();
         assert_new(dir.path());
         assert!(!finish(dir.path()).unwrap());
         assert_new(dir.path());
         fs::write(dir.path().join(Adapter::CONFIG), "new").unwrap();
         assert!(has_own_adapter(dir.path()).unwrap());
+        assert!(!holds_replaced(dir.path()).unwrap());
         adapter_saved(dir.path()).unwrap();
         assert!(!dir.path().join(EARLIER).exists());
         adapter_saved(dir.path()).unwrap();
@@ -247,6 +261,7 @@ mod tests {
         for made in 0..=steps.len() {
             let dir = old_run();
             fs::write(dir.path().join(NEXT), "new").unwrap();
+            assert!(holds_replaced(dir.path()).unwrap());
             steps[..made].iter().for_each(|step| step(dir.path()));
             assert_eq!(finish(dir.path()).unwrap(), made < steps.len());
             assert_new(dir.path());

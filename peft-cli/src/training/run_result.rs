@@ -365,6 +365,18 @@ mod tests {
         assert_eq!(kept, "old");
     }
 
+    /// [`adapter_run`](crate::adapter_run) reads them.
+    #[test]
+    fn endings_have_the_names_that_are_read_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        for (ending, says) in [(Ending::Begun, Some("begun")), (Ending::Diverged, Some("diverged"))]
+        {
+            RunResult { ending, ..RunResult::default() }.write(dir.path()).unwrap();
+            let found = peft_core::formats::read::json(&dir.path().join(RESULT)).unwrap();
+            assert_eq!(found["ending"].as_str(), says);
+        }
+    }
+
     #[test]
     fn a_result_comes_back() {
         let dir = tempfile::tempdir().unwrap();

@@ -149,7 +149,7 @@ pub const CASES: &[Case] = &[
             "out/validation.json",
             "out/.peft.earlier",
         ],
-        then: "inspect out",
+        then: "convert --from out --to kept",
         ..CASE
     },
     Case {
@@ -181,7 +181,7 @@ pub const CASES: &[Case] = &[
             "out/validation.json",
             "out/.peft.earlier",
         ],
-        then: "inspect out",
+        then: "convert --from out --to kept",
         ..CASE
     },
     Case {
