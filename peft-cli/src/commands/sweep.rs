@@ -19,6 +19,7 @@ use crate::{
     sweep::{Plan, SweepFile, There, Work, check},
     training::{
         file_names::{REPORT, RUN_FILE},
+        places,
         run_result::Ending,
         shared::Shared,
     },
@@ -95,6 +96,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         )
     })?;
     output::check_folder("--out", &out)?;
+    places::refuse_run_itself(&out)?;
     if file.halving.is_some() && args.shard.is_some() {
         let message =
             "not used with [halving], which compares all runs: --jobs makes several at a time";

@@ -91,6 +91,7 @@ impl Ensemble {
         let out = Settings::required(&settings.out, "--out")?.clone();
         if !resume {
             places::refuse_model_folder(&out, settings.model.as_deref())?;
+            places::refuse_runs_inside(&out)?;
         }
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
