@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use peft_core::{Adapter, Error, Result, train::other_keys};
+use peft_core::{Adapter, Error, Result};
 
 use super::score::{FREE_TEXT, cannot_vote};
 use crate::{
@@ -89,23 +89,7 @@ pub(super) fn same_base(plan: &Plan, there: &[There], base: &Base) -> Result<()>
 /// Refuses a member in `folder` that was trained on other weights, or with another config, than `base` has. What an adapter
 /// of an earlier version does not remember is taken for granted.
 pub(super) fn is_on_base(adapter: &Adapter, folder: &Path, base: &Base) -> Result<()> {
-    let own = &adapter.config.own;
-    let other = |then: &Option<String>, now: &Option<String>| match (then, now) {
-        (Some(then), Some(now)) if then != now => Some((then.clone(), now.clone())),
-        _ => None,
-    };
-    let mut differs = other(&own.base_fingerprint, &base.loaded.report.fingerprint)
-        .map(|(then, now)| format!("its fingerprint was {then}, and is {now}"));
-    // All weights are read only where the adapter has a sum to compare them with.
-    if differs.is_none() && own.base_sha256.is_some() {
-        differs = other(&own.base_sha256, &base.sum().wait()?)
-            .map(|(then, now)| format!("SHA-256 of its weights was {then}, and is {now}"));
-    }
-    if differs.is_none() && !own.base_config.is_empty() {
-        let keys = other_keys(&own.base_config, &base.loaded.config.of_outputs());
-        differs = (!keys.is_empty()).then(|| format!("of its config differ: {}", keys.join(", ")));
-    }
-    let Some(differs) = differs else { return Ok(()) };
+    let Some(differs) = base.differing(adapter)? else { return Ok(()) };
     Err(Error::Mismatch(format!(
         "{}: was trained on another base model than {} holds now, so that it cannot vote with members on this one: {differs}. \
          Put the model back as it was, or give another --out",

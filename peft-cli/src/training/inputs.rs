@@ -12,7 +12,7 @@ use peft_core::{
     data::Labels,
     formats::read,
     text::{Encoded, FieldNames, FoundFields, Steps, Template, Wanted},
-    train::BaseSum,
+    train::{BaseSum, other_keys},
 };
 use peft_models::{LoadOptions, Loaded};
 
@@ -70,6 +70,34 @@ impl Base {
         let loaded = base_model::load(dir.path(), device, Self::options(settings))?;
         let after_loading = AfterLoading::of(dir.path(), before);
         Ok(Self { loaded: Arc::new(loaded), dir, after_loading, sum: Arc::default() })
+    }
+
+    /// How it is not as an adapter remembers it, by weights and config; `None` where it is. What an adapter of an earlier
+    /// version does not remember is taken for granted.
+    ///
+    /// # Errors
+    ///
+    /// An error naming the file of the weights that cannot be read.
+    pub fn differing(&self, adapter: &Adapter) -> Result<Option<String>> {
+        let own = &adapter.config.own;
+        let other = |then: &Option<String>, now: &Option<String>| {
+            let both = then.as_ref().zip(now.as_ref()).filter(|(then, now)| then != now);
+            both.map(|(then, now)| format!("was {then}, and is {now}"))
+        };
+        if let Some(differs) = other(&own.base_fingerprint, &self.loaded.report.fingerprint) {
+            return Ok(Some(format!("its fingerprint {differs}")));
+        }
+        // All weights are read only where the adapter has a sum to compare them with.
+        if own.base_sha256.is_some()
+            && let Some(differs) = other(&own.base_sha256, &self.sum().wait()?)
+        {
+            return Ok(Some(format!("SHA-256 of its weights {differs}")));
+        }
+        if own.base_config.is_empty() {
+            return Ok(None);
+        }
+        let keys = other_keys(&own.base_config, &self.loaded.config.of_outputs());
+        Ok((!keys.is_empty()).then(|| format!("of its config differ: {}", keys.join(", "))))
     }
 
     /// The sum of its weights, computed once for all that ask.
