@@ -24,7 +24,11 @@ use crate::{
 pub fn load(dir: &Path, task: Option<Task>) -> Result<Adapter> {
     match adapter_run::replaced(dir)? {
         Some(replaced) => Err(Error::file(dir, replaced)),
-        None => load_of_any_run(dir, task),
+        None => {
+            let adapter = load_of_any_run(dir, task)?;
+            adapter_run::note_earlier_end(dir);
+            Ok(adapter)
+        }
     }
 }
 
@@ -64,7 +68,6 @@ pub fn load_of_any_run(dir: &Path, task: Option<Task>) -> Result<Adapter> {
         ));
     }
     note_no_task(&adapter, dir, task)?;
-    adapter_run::note_earlier_end(dir);
     Ok(adapter)
 }
 

@@ -49,12 +49,14 @@ pub fn replaced(dir: &Path) -> Result<Option<String>> {
 
 /// Tells of an adapter in `dir` whose run went on from its end, and has not ended since.
 pub fn note_earlier_end(dir: &Path) {
-    let state = match ending(dir).as_deref() {
+    let own = Some(dir.to_path_buf()).filter(|dir| dir.join(RESULT).exists());
+    let Some(run) = own.or_else(|| run_of_task(dir)) else { return };
+    let state = match ending(&run).as_deref() {
         Some(BEGUN) => "went on and has not ended since",
         Some(DIVERGED) => "went on and diverged",
         _ => return,
     };
-    let newest = damaged::newest(dir)
+    let newest = damaged::newest(&run)
         .map(|newest| format!("; its newest checkpoint is {}", newest.display()));
     output::note(format!(
         "note: {}: the run {state}, so that this adapter may be that of its earlier end{}",

@@ -292,6 +292,7 @@ fn a_replaced_adapter_is_not_taken_for_the_new_one() {
         said.contains("this adapter is that of a run which --overwrite has replaced"),
         "{said}"
     );
+    assert!(!said.contains("its earlier end"), "{said}");
     assert!(fs::read(at("kept/adapter_model.safetensors")).unwrap() == whole[2]);
     succeed(&mut resume(&out));
     assert!(!message(&succeed(&mut inspect())).contains("earlier"));

@@ -200,14 +200,16 @@ fn read(args: &ConvertArgs, format: Format, base: Option<&Given>) -> CliResult<R
         return read_foreign(args, format, base, args.base_model.clone().or_else(model));
     }
     // This is how an adapter is taken out of the folder of a run that another one replaces.
-    let replaced = adapter_run::replaced(&args.from)?;
-    let adapter = adapter_folder::load_of_any_run(&args.from, args.task)?;
-    if replaced.is_some() {
-        output::note(format!(
-            "note: {}: this adapter is that of a run which --overwrite has replaced by another, which has none yet",
-            args.from.display()
-        ));
-    }
+    let adapter = match adapter_run::replaced(&args.from)? {
+        Some(_) => {
+            output::note(format!(
+                "note: {}: this adapter is that of a run which --overwrite has replaced by another, which has none yet",
+                args.from.display()
+            ));
+            adapter_folder::load_of_any_run(&args.from, args.task)?
+        }
+        None => adapter_folder::load(&args.from, args.task)?,
+    };
     let was = adapter.config.peft_type.name();
     let mut adapter = prompt_file::into_prompt_tuning(adapter);
     let config = &mut adapter.config;
