@@ -10,6 +10,7 @@ use peft_core::{
 };
 
 use crate::{
+    adapter_run,
     output::{self, quoted},
     training::{damaged, file_names::RUN_FILE},
 };
@@ -19,8 +20,24 @@ use crate::{
 /// # Errors
 ///
 /// As for [`Adapter::load`]; [`Error::File`] naming `peft convert` for what it would make an adapter of, or the file that
-/// was left behind.
+/// was left behind; and for the adapter of a run that another one replaces.
 pub fn load(dir: &Path, task: Option<Task>) -> Result<Adapter> {
+    match adapter_run::replaced(dir)? {
+        Some(replaced) => Err(Error::file(dir, replaced)),
+        None => {
+            let adapter = load_of_any_run(dir, task)?;
+            adapter_run::note_earlier_end(dir);
+            Ok(adapter)
+        }
+    }
+}
+
+/// As [`load`], also that of a run that another one replaces.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn load_of_any_run(dir: &Path, task: Option<Task>) -> Result<Adapter> {
     if !Adapter::exists(dir) && is_of_this_program(dir) && foreign::holds_tensors(dir) {
         let message = format!(
             "holds no {}, which was saved with what it holds: copy it, too",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::{DType, Device, TensorData};
-use peft_core::{Adapter, Result};
+use peft_core::{Adapter, Error, Result};
 use peft_models::{LoadOptions, Loaded, ModelConfig, Weights};
 
 use crate::output;
@@ -73,6 +73,52 @@ pub fn note_adapter(base: &Loaded) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Refuses an adapter that was trained on other weights, as far as their fingerprint shows it; `named` is the adapter.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`].
+pub fn check(adapter: &Adapter, base: &Loaded, named: &Path) -> Result<()> {
+    match (&adapter.config.own.base_fingerprint, &base.report.fingerprint) {
+        (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
+            "{}: this adapter was trained on another base model ({}, fingerprint {expected}); the model \
+             given has fingerprint {found}. --any-base uses it anyway",
+            named.display(),
+            adapter.config.base_model.as_deref().unwrap_or("unnamed"),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// As [`check`], and of all weights of the base model in `dir`, which are read for that where the adapter has their sum.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`], or an error naming the file that cannot be read.
+pub fn check_whole(adapter: &Adapter, base: &Loaded, named: &Path, dir: &Path) -> Result<()> {
+    check(adapter, base, named)?;
+    match adapter.config.own.base_sha256.as_deref() {
+        Some(expected) => check_sum(Some(expected), base.sha256()?.as_deref(), dir),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a base model in `dir` whose weights do not have the sum that an adapter remembers, where both are known.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`].
+pub fn check_sum(expected: Option<&str>, found: Option<&str>, dir: &Path) -> Result<()> {
+    match (expected, found) {
+        (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
+            "{}: some weights are not those that the adapter was trained on: their SHA-256 is {found}, it remembers \
+             {expected}. The file is damaged or was changed: get it anew. --any-base uses it anyway",
+            dir.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What an adapter is put on a base model for.

@@ -20,6 +20,7 @@
 //! | [`analysis`] | what the virtual tokens of adapters are, and how alike they are |
 //! | [`evaluation_folder`] | the folder of an evaluation, beside those of runs |
 //! | [`adapter_folder`] | the adapter of a folder |
+//! | [`adapter_run`] | whether it is what the run in that folder has come to |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
 //! | [`text_settings`] | how texts become rows: flags, and what they share with a run's settings |
@@ -61,6 +62,7 @@
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
 pub mod adapter_folder;
+pub mod adapter_run;
 pub mod adapter_set;
 pub mod allocator;
 pub mod analysis;

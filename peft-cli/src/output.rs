@@ -144,19 +144,27 @@ pub fn is_read(file: &Path, input: &Path) -> bool {
     is_same_file(file, input) || found.files.iter().any(|input| is_same_file(file, input))
 }
 
-/// A path as a shell takes it.
+/// A path as a shell takes it, and as no command takes it for a flag.
 pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
+    match text.starts_with('-') && text != "-" {
+        true => quoted_word(&format!("./{text}")),
+        false => quoted_word(&text),
+    }
+}
+
+/// A word of a command line as a shell takes it.
+pub fn quoted_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./@:=+,%".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
-        true => text,
-        false => in_quotes(&text),
+        true => text.to_string(),
+        false => in_quotes(text),
     }
 }
 
 /// The command line of this process, as a shell takes it.
 pub fn command_line() -> String {
-    let words = args_os().skip(1).map(|word| quoted(Path::new(&word)));
+    let words = args_os().skip(1).map(|word| quoted_word(&word.to_string_lossy()));
     once("peft".to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
@@ -293,6 +301,9 @@ mod tests {
             ["runs/a-1.2", "'a b'", r"'it'\''s'"]
         );
         assert_eq!([of("$x"), of("")], ["'$x'", "''"]);
+        // A folder that looks like a flag; - is standard input.
+        assert_eq!([of("-x"), of("-a b"), of("-")], ["./-x", "'./-a b'", "-"]);
+        assert_eq!([quoted_word("-x"), quoted_word("--out=a b")], ["-x", "'--out=a b'"]);
     }
 
     #[test]

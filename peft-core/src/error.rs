@@ -164,8 +164,8 @@ pub enum Error {
     },
     /// A checkpoint is of a run with other settings, which cannot be continued with these.
     #[error(
-        "{} was written by a run with other settings and cannot be resumed with these; what differs: {differing}; a new \
-         run can start from what that one learnt: it is an adapter", path.display()
+        "{} was written by a run with other settings and cannot be resumed with these; what differs: {differing}; with \
+         that as it was it goes on, and a new run can start from what that one learnt: it is an adapter", path.display()
     )]
     OtherRun {
         /// The checkpoint.

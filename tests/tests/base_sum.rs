@@ -51,7 +51,11 @@ fn a_changed_bit_of_the_base_is_noticed() {
     assert_ne!(changed.sha256().unwrap(), sum);
     let mut eval = peft(dir);
     eval.args(["eval", "--model=model", "--adapter=out", "--data=rows.jsonl"]);
-    for mut command in [generate(dir, &[]), eval] {
+    let mut inspect = peft(dir);
+    inspect.args(["inspect", "out", "--model=model"]);
+    let mut convert = peft(dir);
+    convert.args(["convert", "--from=out", "--to=kept", "--model=model"]);
+    for command in [&mut generate(dir, &[]), &mut eval, &mut inspect, &mut convert] {
         let output = command.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -62,11 +66,28 @@ fn a_changed_bit_of_the_base_is_noticed() {
     }
     // What was made with it is not where it was asked for.
     assert!(!dir.join("made.jsonl").exists() && dir.join("made.jsonl.partial").exists());
+    assert!(!dir.join("kept").exists());
     succeed(&mut generate(dir, &["--any-base"]));
+    succeed(inspect.arg("--any-base"));
+    succeed(convert.arg("--any-base"));
     let resumed = train(dir, &["--steps=6", "--out=out", "--resume"]).output().unwrap();
     let said = String::from_utf8(resumed.stderr).unwrap();
     assert_eq!(resumed.status.code(), Some(1), "{said}");
     assert!(said.contains("what differs: weights of the base model"), "{said}");
+    // So is a model of which the fingerprint shows that it is another.
+    let path = base.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    (start..bytes.len()).step_by(4).for_each(|at| bytes[at] ^= 2);
+    let other = dir.join("other");
+    copy_model("gpt2", &other);
+    fs::write(other.join("model.safetensors"), bytes).unwrap();
+    for words in [&["inspect", "out"][..], &["convert", "--from=out", "--to=on-other"]] {
+        let output = peft(dir).args(words).arg("--model=other").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("out: this adapter was trained on another base model"), "{said}");
+    }
     // An adapter can start there all the same.
     let out = succeed(&mut train(dir, &["--steps=2", "--init-adapter=out", "--out=again"]));
     let said = String::from_utf8(out.stderr).unwrap();

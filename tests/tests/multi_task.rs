@@ -270,6 +270,25 @@ fn a_run_that_was_killed_ends_like_one_that_was_not() {
     }
 }
 
+/// Tasks of different lengths, whose checkpoints are those of the run.
+#[test]
+fn adapters_of_tasks_remember_the_checkpoints_of_the_run() {
+    let dir = folder(&format!("{TAGS}{CLASSES}"));
+    let mut first = peft(dir.path());
+    first.arg("train").arg("--model").arg(root().join(tiny_model(MODEL)));
+    first.args(["--tasks=tasks.toml", "--method=ptv2", "--num-virtual-tokens=4", "--batch-size=4"]);
+    succeed(first.args(["--steps=8", "--eval-every=6", "--out=first"]));
+    let (first, again) = (dir.path().join("first"), dir.path().join("again"));
+    let mut command = peft(dir.path());
+    succeed(command.args(["train", "--config", "first/run.toml", "--out=again"]));
+    assert!(contents(&first) == contents(&again));
+    for name in ["tags", "classes"] {
+        let own = fs::read(first.join(format!("tasks/{name}/burn_peft.json"))).unwrap();
+        let own: Value = serde_json::from_slice(&own).unwrap();
+        assert_eq!(own["recipe"]["checkpoint_every"], 6, "{name}");
+    }
+}
+
 #[test]
 fn tasks_of_an_earlier_run_do_not_stay() {
     let dir = folder(&format!("{TAGS}{CLASSES}"));

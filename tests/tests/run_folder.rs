@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use peft_core::contract::rng;
+use peft_core::{adapter::codec::sha256, contract::rng};
 use rand::Rng;
 
 use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model};
@@ -235,4 +235,71 @@ fn a_kill_while_one_run_replaces_another_leaves_one_of_them() {
     let said = message(&succeed(&mut resume(&out)));
     assert!(said.contains("takes the place of the old one"), "{said}");
     assert_eq!((adapter(&out), read_lines(&metrics).len()), (whole, 4));
+}
+
+/// The adapter of a run that another one replaces is not taken for that of the other; one that may be old is told.
+#[test]
+fn a_replaced_adapter_is_not_taken_for_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let out = at("out");
+    succeed(&mut train(&out, 4, &[]));
+    let whole = adapter(&out);
+    let inspect = || {
+        let mut command = peft(dir.path());
+        command.args(["inspect", "out"]);
+        command
+    };
+    assert!(!message(&succeed(&mut inspect())).contains("earlier"));
+    // It went on, and was killed.
+    edit(&out.join("result.json"), "finished", "begun");
+    let said = message(&succeed(&mut inspect()));
+    assert!(said.contains("may be that of its earlier end"), "{said}");
+    assert!(said.contains("its newest checkpoint is out/checkpoints/step-000004"), "{said}");
+    // Another run took its place, and was killed after its first checkpoint.
+    let mark = out.join(".peft.earlier");
+    fs::write(&mark, sha256(&fs::read(out.join("burn_peft.json")).unwrap())).unwrap();
+    let model = root().join(tiny_model("gpt2"));
+    let on_model = |name: &str| {
+        let mut command = peft(dir.path());
+        command.args([name, "--adapter=out", "--model"]).arg(&model);
+        command
+    };
+    let mut eval = on_model("eval");
+    eval.arg("--data").arg(root().join("tests/vectors/training/gpt2-prefix/rows.jsonl"));
+    let mut generate = on_model("generate");
+    generate.args(["--prompt=a", "--max-new-tokens=1"]);
+    let mut similarity = peft(dir.path());
+    similarity.args(["similarity", "out", "out/checkpoints/step-000004"]);
+    let start = train(&at("other"), 4, &["--init-adapter", out.to_str().unwrap()]);
+    for mut command in [inspect(), eval, generate, similarity, start] {
+        let output = command.output().unwrap();
+        let said = message(&output);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        for says in [
+            "holds the adapter of an earlier run",
+            "peft train --resume --out ",
+            "out/checkpoints/step-000004 is its newest",
+            "peft convert --from ",
+        ] {
+            assert!(said.contains(says), "{command:?}: {says}: {said}");
+        }
+    }
+    // What is said can be done.
+    let mut convert = peft(dir.path());
+    let said = message(&succeed(convert.args(["convert", "--from=out", "--to=kept"])));
+    assert!(
+        said.contains("this adapter is that of a run which --overwrite has replaced"),
+        "{said}"
+    );
+    assert!(!said.contains("its earlier end"), "{said}");
+    assert!(fs::read(at("kept/adapter_model.safetensors")).unwrap() == whole[2]);
+    succeed(&mut resume(&out));
+    assert!(!message(&succeed(&mut inspect())).contains("earlier"));
+    assert!(!mark.exists() && adapter(&out) == whole);
+    assert!(fs::read_to_string(out.join("result.json")).unwrap().contains("finished"));
+    // Before it has begun.
+    fs::copy(out.join("run.toml"), out.join(".peft.next.toml")).unwrap();
+    let said = message(&inspect().output().unwrap());
+    assert!(said.contains("has none yet") && !said.contains("is its newest"), "{said}");
 }

@@ -16,7 +16,7 @@ use peft_core::contract::rng;
 use rand::Rng;
 use serde_json::Value;
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{copy_model, peft, root, succeed, tiny_model};
 
 /// Settings of all runs: a tiny model, few rows.
 fn settings() -> String {
@@ -352,4 +352,57 @@ fn rows_that_were_changed_are_told() {
     fs::write(dir.path().join("sweep.toml"), text("[1, 2, 3]")).unwrap();
     let more = stderr(&succeed(&mut sweep(dir.path(), "out", &[])));
     assert!(more.contains(says), "{more}");
+}
+
+/// Runs that had ended, on rows and a base model that are not there any more.
+#[test]
+fn runs_of_what_was_changed_since_are_named() {
+    let dir = folder("");
+    let at = |name: &str| dir.path().join(name);
+    let rows = |name: &str| root().join(format!("tests/vectors/training/{name}/rows.jsonl"));
+    copy_model("bert", &at("model"));
+    fs::copy(rows("bert-prefix"), at("train.jsonl")).unwrap();
+    fs::copy(rows("bert-prompt"), at("valid.jsonl")).unwrap();
+    fs::write(
+        at("sweep.toml"),
+        "model = \"model\"\ntask = \"seq-cls\"\ntrain = \"train.jsonl\"\nvalid = \"valid.jsonl\"\nsteps = 4\n\
+         batch_size = 4\nmethod = \"ptv2\"\nnum_virtual_tokens = 2\ntrain_rows = 6\n[grid]\nseed = [1, 2]\n",
+    )
+    .unwrap();
+    let whole = stdout(&succeed(&mut sweep(dir.path(), "out", &[])));
+    let again = || {
+        let output = succeed(&mut sweep(dir.path(), "out", &[]));
+        assert_eq!(stdout(&output), whole);
+        stderr(&output)
+    };
+    let said = again();
+    assert!(!said.contains("ended with other"), "{said}");
+    for (name, says) in [("train.jsonl", "training rows"), ("valid.jsonl", "validation rows")] {
+        let text = fs::read_to_string(at(name)).unwrap();
+        let changed: String = text.lines().map(|line| change(line) + "\n").collect();
+        fs::write(at(name), changed).unwrap();
+        let said = again();
+        let says = format!("note: seed=1, seed=2 ended with other {says} than there are now");
+        assert!(said.contains(&says) && said.contains("made anew"), "{said}");
+        fs::write(at(name), text).unwrap();
+    }
+    let config = fs::read_to_string(at("model/config.json")).unwrap();
+    let mut other: Value = serde_json::from_str(&config).unwrap();
+    other["layer_norm_eps"] = 0.125.into();
+    fs::write(at("model/config.json"), other.to_string()).unwrap();
+    let said = again();
+    assert!(said.contains("ended with other weights or config of the base model"), "{said}");
+    // What is not there is not compared, and the table stands.
+    fs::remove_file(at("model/model.safetensors")).unwrap();
+    let said = again();
+    assert!(said.contains("are those of now is not known"), "{said}");
+}
+
+/// A row with another token in it.
+fn change(line: &str) -> String {
+    let mut row: Value = serde_json::from_str(line).unwrap();
+    let ids = row["input_ids"].as_array_mut().unwrap();
+    let last = ids.last_mut().unwrap();
+    *last = (last.as_u64().unwrap() ^ 1).into();
+    row.to_string()
 }

@@ -3,12 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::{Args, ValueEnum};
 use peft_core::{
-    Adapter, Error, FrozenModel, PROMPT_EMBEDDINGS, PeftType, Result, Task,
+    Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
     adapter::{
         FolderLock, atomic,
         foreign::{self, Base},
@@ -16,10 +15,11 @@ use peft_core::{
     },
     formats::npy,
 };
+use peft_models::Loaded;
 use serde_json::json;
 
 use crate::{
-    adapter_folder, base_model, device,
+    adapter_folder, adapter_run, base_model, device,
     error::{CliResult, in_adapter},
     flags::{choices::parse_value, help::FlagHelp},
     locate,
@@ -57,6 +57,9 @@ pub struct ConvertArgs {
     /// Base model (a folder or org/name) that the adapter has to fit.
     #[arg(long, value_name = "MODEL", show_default = "--base-model where that is a folder")]
     model: Option<PathBuf>,
+    /// Take an adapter even if it was trained on another base model of the same shape.
+    #[arg(long)]
+    any_base: bool,
     /// Number of virtual tokens P, where the file does not say.
     #[arg(long, value_name = "P")]
     num_virtual_tokens: Option<usize>,
@@ -109,7 +112,10 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     let read = read(args, format, base.as_ref())?;
     let adapter = &read.adapter;
     if let Some(base) = &base {
-        let (model, device) = (base.model.as_ref(), device::choose(None)?);
+        if !args.any_base {
+            base_model::check_whole(adapter, &base.loaded, &args.from, &base.dir)?;
+        }
+        let (model, device) = (base.loaded.model.as_ref(), device::choose(None)?);
         let fits = adapter.virtual_tokens(model.spec(), &device);
         fits.map_err(in_adapter(&args.from))?;
         base_model::check_surplus(adapter, &base.dir).map_err(in_adapter(&args.from))?;
@@ -166,7 +172,7 @@ fn base(args: &ConvertArgs) -> CliResult<Option<Given>> {
     match args.model.clone().or_else(folder) {
         Some(model) => {
             let dir = locate::model(&model)?;
-            Ok(Some(Given { model: peft_models::load(&dir, &device::choose(None)?)?.model, dir }))
+            Ok(Some(Given { loaded: peft_models::load(&dir, &device::choose(None)?)?, dir }))
         }
         None => Ok(None),
     }
@@ -174,7 +180,7 @@ fn base(args: &ConvertArgs) -> CliResult<Option<Given>> {
 
 /// A base model to check against.
 struct Given {
-    model: Arc<dyn FrozenModel>,
+    loaded: Loaded,
     dir: PathBuf,
 }
 
@@ -193,7 +199,17 @@ fn read(args: &ConvertArgs, format: Format, base: Option<&Given>) -> CliResult<R
     if !Adapter::exists(&args.from) && is_alone(&args.from) {
         return read_foreign(args, format, base, args.base_model.clone().or_else(model));
     }
-    let adapter = adapter_folder::load(&args.from, args.task)?;
+    // This is how an adapter is taken out of the folder of a run that another one replaces.
+    let adapter = match adapter_run::replaced(&args.from)? {
+        Some(_) => {
+            output::note(format!(
+                "note: {}: this adapter is that of a run which --overwrite has replaced by another, which has none yet",
+                args.from.display()
+            ));
+            adapter_folder::load_of_any_run(&args.from, args.task)?
+        }
+        None => adapter_folder::load(&args.from, args.task)?,
+    };
     let was = adapter.config.peft_type.name();
     let mut adapter = prompt_file::into_prompt_tuning(adapter);
     let config = &mut adapter.config;
@@ -240,7 +256,7 @@ fn read_foreign(
         }
         _ => 0,
     };
-    let spec = base.map(|base| base.model.spec());
+    let spec = base.map(|base| base.loaded.model.spec());
     let base = Base { name, spec, num_virtual_tokens: args.num_virtual_tokens };
     let adapter = found.into_adapter(task, &base)?;
     if unsure {

@@ -123,6 +123,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     taken.check_format(if args.format.is_some() { "--format" } else { "--output" }, format)?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
+    check_task(&session)?;
     if args.asked.chat && session.model().spec().is_encoder_decoder() {
         return Err(CliError::Usage(
             "--chat: this model is an encoder-decoder, which has no chat".into(),
@@ -137,6 +138,21 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
         (None, [_, ..]) => continue_file(&session, args, (&taken, format), &config),
         (None, []) => Err(CliError::Usage("give --prompt or --input".into())),
+    }
+}
+
+/// Refuses an adapter that was trained for a task with a head: it writes no texts, and what the model wrote with it would mean
+/// nothing.
+fn check_task(session: &Session) -> peft_core::Result<()> {
+    let task = session.adapter.as_ref().and_then(|adapter| adapter.config.task);
+    match task.filter(|task| task.has_head()) {
+        Some(task) => Err(Error::setting(
+            "--adapter",
+            format!(
+                "was trained for {task}, which generates nothing: `peft predict` gives its answers"
+            ),
+        )),
+        None => Ok(()),
     }
 }
 

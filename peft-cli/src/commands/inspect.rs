@@ -84,7 +84,7 @@ struct AnalysisArgs {
     #[arg(long, value_name = "FILE", requires = "analyse")]
     data: Vec<PathBuf>,
     /// Use an adapter even if it was trained on another base model of the same shape.
-    #[arg(long, requires = "analyse")]
+    #[arg(long)]
     any_base: bool,
 }
 
@@ -94,6 +94,10 @@ struct AnalysisArgs {
 ///
 /// Returns an error if the adapter or the model cannot be used.
 pub fn run(args: &InspectArgs) -> CliResult {
+    if args.analysis.any_base && args.model.is_none() && !args.analysis.analyse {
+        let message = "not used without a base model: give --model or --analyse, too";
+        return Err(Error::setting("--any-base", message).into());
+    }
     let dir = locate::adapter(&args.adapter)?;
     let adapter = adapter_folder::load(&dir, None)?;
     let config = &adapter.config;
@@ -210,7 +214,8 @@ fn nearest(
 ) -> CliResult<Vec<Vec<(String, f32)>>> {
     let device = device::choose(None)?;
     let base = peft_models::load(model, &device)?;
-    if let Some(given) = &args.model {
+    if let Some(given) = args.model.as_ref().filter(|_| !args.analysis.any_base) {
+        base_model::check_whole(adapter, &base, &args.adapter, model)?;
         let whose = args.adapter.display().to_string();
         base_model::note_other_name(adapter, &base, given, &whose, Purpose::Use);
     }

@@ -16,9 +16,10 @@ use crate::{
     screen::rows::INTERVAL,
     shard::{Chosen, Shard},
     signals::{AFTER_STEP, Signals},
-    sweep::{Plan, SweepFile, There, Work, check},
+    sweep::{Plan, SweepFile, There, Work, changed, check},
     training::{
         file_names::{REPORT, RUN_FILE},
+        places,
         run_result::Ending,
         shared::Shared,
     },
@@ -95,6 +96,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         )
     })?;
     output::check_folder("--out", &out)?;
+    places::refuse_run_itself(&out)?;
     if file.halving.is_some() && args.shard.is_some() {
         let message =
             "not used with [halving], which compares all runs: --jobs makes several at a time";
@@ -134,10 +136,12 @@ pub fn run(args: &SweepArgs) -> CliResult {
         output::note(format!("{} runs{of_shard} in {}{ended}", mine.len(), out.display()));
     }
     args.on_device.apply()?;
+    let (device, shared) = (device::choose(args.device)?, Shared::default());
+    changed::notes(&plan, (&mine, &there), &device, &shared).into_iter().for_each(output::note);
     let signals = Signals::follow(AFTER_STEP);
     let work = Work {
         plan: &plan,
-        device: device::choose(args.device)?,
+        device,
         devices: Given::default()
             .value("--device", args.device)
             .value("--device-memory", args.on_device.device_memory),
@@ -145,7 +149,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         halving: file.halving.clone(),
         signals: signals.clone(),
         every: Duration::from_secs(args.log_every),
-        shared: &Shared::default(),
+        shared: &shared,
     };
     let ended = work.run(&mine, already);
     let command = output::command_line();

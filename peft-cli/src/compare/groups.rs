@@ -13,6 +13,7 @@ use super::{
     identity::{Named, of_base, of_encoding, of_learnt_rows, of_scored_rows, of_system},
     metric::Metric,
     run::Run,
+    same_content::SameContent,
 };
 use crate::{settings::Settings, training::run_result::Baseline};
 
@@ -82,6 +83,7 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
     let metric = Metric::of(metric, &finished)?;
     let mut systems: Vec<System> = Vec::new();
     let mut lacking = Vec::new();
+    let mut same_content = SameContent::default();
     for run in finished {
         let Some(value) = run.score(&metric.name) else {
             lacking.push(run.path.display().to_string());
@@ -90,6 +92,7 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
         // What followed from the rows, such as those that a seed draws, tells no systems apart.
         let mut settings = of_system(&run.settings_in_full());
         settings.retain(|name, _| !run.derived.contains(name));
+        same_content.name(&run, &mut settings);
         if let Some(baseline) = &run.baseline {
             settings.insert("method".into(), baseline.method().into());
             settings.extend(baseline.settings.clone());
@@ -241,6 +244,35 @@ mod tests {
             compare(found, None).unwrap().systems.len()
         };
         assert_eq!((systems(&["eval_every"]), systems(&[])), (1, 2));
+    }
+
+    #[test]
+    fn what_lies_elsewhere_tells_no_systems_apart_where_its_sum_is_the_same() {
+        let systems = |base: [&str; 2], train: [&str; 2], valid: [&str; 2]| {
+            let of = |place: usize| {
+                let mut one = run(place as u64, 5, &[]);
+                let at = |name: &str| std::path::PathBuf::from(format!("{place}/{name}"));
+                one.settings.model = Some(at("model"));
+                one.settings.train = Some(vec![at("train.jsonl")]);
+                one.settings.valid = Some(vec![at("valid.jsonl")]);
+                Run {
+                    base_sha256: Some(base[place].to_string()),
+                    train_sha256: Some(train[place].to_string()),
+                    valid: (Some(3), Some(valid[place].to_string())),
+                    ..one
+                }
+            };
+            let found = Found { finished: vec![of(0), of(1)], others: Vec::new() };
+            compare(found, None).unwrap().systems.len()
+        };
+        let same = ["a", "a"];
+        assert_eq!(systems(same, same, same), 1);
+        let other = ["a", "b"];
+        for found in
+            [systems(other, same, same), systems(same, other, same), systems(same, same, other)]
+        {
+            assert_eq!(found, 2);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | `run` | [`Run`]: what the folder of a run says |
 //! | `find` | [`find`]: the runs that paths lead to |
 //! | `identity` | the settings by which runs differ |
+//! | `same_content` | what they name by other paths is the same where its sum is |
 //! | `metric` | the score that they are compared by, and which way is better |
 //! | `groups` | [`Comparison`]: runs that differ by the seed alone as one system |
 //! | `columns` | which settings tell the systems apart |
@@ -31,6 +32,7 @@ mod metric;
 pub mod plot;
 mod row_scores;
 mod run;
+mod same_content;
 pub(crate) mod scale;
 pub mod svg;
 pub mod table;

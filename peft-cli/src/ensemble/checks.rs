@@ -11,6 +11,7 @@ use crate::{
     sweep::{Plan, There},
     training::{
         PreparedRun,
+        inputs::Base,
         run_result::{Ending, RunResult, row_sums},
     },
 };
@@ -73,6 +74,28 @@ pub(super) fn check_finished(name: &str, folder: &Path) -> Result<()> {
             folder.display()
         ))),
     }
+}
+
+/// Refuses members that were trained on another base model than the one that is there now: an ensemble has one.
+pub(super) fn same_base(plan: &Plan, there: &[There], base: &Base) -> Result<()> {
+    for (member, there) in plan.runs.iter().zip(there) {
+        if *there == There::Ended(Ending::Finished) {
+            is_on_base(&Adapter::load(&member.folder)?, &member.folder, base)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a member in `folder` that was trained on other weights, or with another config, than `base` has. What an adapter
+/// of an earlier version does not remember is taken for granted.
+pub(super) fn is_on_base(adapter: &Adapter, folder: &Path, base: &Base) -> Result<()> {
+    let Some(differs) = base.differing(adapter)? else { return Ok(()) };
+    Err(Error::Mismatch(format!(
+        "{}: was trained on another base model than {} holds now, so that it cannot vote with members on this one: {differs}. \
+         Put the model back as it was, or give another --out",
+        folder.display(),
+        base.dir.path().display()
+    )))
 }
 
 /// Refuses members that learnt or were scored on other rows than `first` does.

@@ -16,10 +16,11 @@ use peft_core::{
     formats::read,
     train::TrainConfig,
 };
-use peft_models::Loaded;
 
 use super::{
-    checks::{MADE_ANEW, check_finished, check_settings, same_classes, same_rows},
+    checks::{
+        MADE_ANEW, check_finished, check_settings, is_on_base, same_base, same_classes, same_rows,
+    },
     score::{Asked, By, cannot_vote},
     table::Table,
 };
@@ -31,7 +32,6 @@ use crate::{
     device::{self, DeviceName},
     error::{CliError, CliResult, in_adapter},
     flags::{choices::PADDING, given::Given},
-    model_dir::ModelDir,
     model_files,
     output::{self, quoted},
     screen::{bar::columns, fact::fact, manners::is_watched},
@@ -45,6 +45,7 @@ use crate::{
         closing::{numbers, resume_command},
         damaged, earlier_run,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
+        inputs::Base,
         places,
         run_result::Ending,
         shared::Shared,
@@ -90,13 +91,19 @@ impl Ensemble {
         let out = Settings::required(&settings.out, "--out")?.clone();
         if !resume {
             places::refuse_model_folder(&out, settings.model.as_deref())?;
+            places::refuse_runs_inside(&out)?;
         }
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
             output::note(format!("note: {warning}"));
         }
         match resume {
-            true => settings = continued(settings, settings_of(&out)?, &out)?,
+            true => {
+                settings = continued(settings, settings_of(&out)?, &out)?;
+                if settings.chat_date.is_none() {
+                    settings.chat_date = day_of_first(&settings, &out);
+                }
+            }
             false => places::refuse_existing(&out)?,
         }
         settings.out = Some(out.clone());
@@ -107,17 +114,20 @@ impl Ensemble {
         let device = device::choose(self.device)?;
         let shared = Shared::default();
         let already = there.iter().filter(|there| matches!(there, There::Ended(_))).count();
+        let first = plan.runs[0].settings.clone();
+        let base = shared.base(&first, &device)?;
+        // Also where nothing is left to train: members vote on the base model, and on the rows, that they were made with.
+        same_base(&plan, &there, &base)?;
+        let first = match resume {
+            true => PreparedRun::resumed(first, &device, &shared)?,
+            false => PreparedRun::sharing(first, &device, &shared)?,
+        };
+        if let Some(reason) = cannot_vote(first.task, first.problem_type()) {
+            return Err(Error::setting("--ensemble", reason).into());
+        }
+        same_rows(&plan, &first)?;
+        same_classes(&plan, &there, &first)?;
         if already < count {
-            let first = plan.runs[0].settings.clone();
-            let first = match resume {
-                true => PreparedRun::resumed(first, &device, &shared)?,
-                false => PreparedRun::sharing(first, &device, &shared)?,
-            };
-            if let Some(reason) = cannot_vote(first.task, first.problem_type()) {
-                return Err(Error::setting("--ensemble", reason).into());
-            }
-            same_rows(&plan, &first)?;
-            same_classes(&plan, &there, &first)?;
             let columns = is_watched().then(columns);
             let facts = first.facts();
             facts.into_iter().for_each(|(name, text)| output::note(fact(name, &text, columns)));
@@ -150,8 +160,7 @@ impl Ensemble {
         for run in &plan.runs {
             check_finished(&run.name, &run.folder)?;
         }
-        let base = shared.base(&settings, &device)?;
-        let set = members(&plan, (&base.loaded, &base.dir), &device)?;
+        let set = members(&plan, &base, &device)?;
         set.same_classes().map_err(|error| {
             let why = match error {
                 Error::Setting { message, .. } => message,
@@ -247,17 +256,23 @@ fn continued(given: Settings, earlier: Settings, out: &Path) -> Result<Settings>
     }
 }
 
+/// The day that the rows of the first member show, if it is there and they show one: on another day, too, its rows are the
+/// same.
+fn day_of_first(settings: &Settings, out: &Path) -> Option<String> {
+    let run_file = out.join(format!("seed={}", settings.seed())).join(RUN_FILE);
+    // One that cannot be read is told where its settings are compared.
+    file::load(&run_file).ok()?.chat_date
+}
+
 /// The members, on the base model that they were trained on.
-fn members(
-    plan: &Plan,
-    (base, dir): (&std::sync::Arc<Loaded>, &ModelDir),
-    device: &burn::tensor::Device,
-) -> CliResult<AdapterSet> {
+fn members(plan: &Plan, base: &Base, device: &burn::tensor::Device) -> CliResult<AdapterSet> {
+    let loaded = &base.loaded;
     let session = |folder: &PathBuf| -> CliResult<Session> {
-        let adapter = adapter_folder::load(folder, base.config.task())?;
+        let adapter = adapter_folder::load(folder, loaded.config.task())?;
+        is_on_base(&adapter, folder, base)?;
         let whose = folder.display().to_string();
-        model_files::note_other_config(&adapter, base, &whose, Purpose::Use);
-        let session = Session::new(base.clone(), dir.clone(), Some(adapter), device);
+        model_files::note_other_config(&adapter, loaded, &whose, Purpose::Use);
+        let session = Session::new(loaded.clone(), base.dir.clone(), Some(adapter), device);
         Ok(session.map_err(in_adapter(folder))?)
     };
     let sessions = plan.runs.iter().map(|run| session(&run.folder)).collect::<CliResult<_>>()?;

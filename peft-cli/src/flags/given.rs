@@ -1,8 +1,8 @@
 //! Flags that are no settings of a run, for a command that goes on with it: a run does not remember them.
 
-use std::{fmt, path::Path};
+use std::fmt;
 
-use crate::{output::quoted, threads};
+use crate::{output::quoted_word, threads};
 
 /// Flags as they are given once more, behind the others of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl Given {
     #[must_use]
     pub fn value(mut self, flag: &str, value: Option<impl fmt::Display>) -> Self {
         if let Some(value) = value {
-            self.0 += &format!(" {flag} {}", quoted(Path::new(&value.to_string())));
+            self.0 += &format!(" {flag} {}", quoted_word(&value.to_string()));
         }
         self
     }

@@ -131,14 +131,7 @@ impl Session {
     /// [`Error::Mismatch`] if a weight has changed.
     pub fn check_base_sum(&self) -> Result<()> {
         let Some(sum) = &self.base_sum else { return Ok(()) };
-        match (self.base_sha256(), sum.wait()?) {
-            (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
-                "{}: some weights are not those that the adapter was trained on: their SHA-256 is {found}, it remembers \
-                 {expected}. The file is damaged or was changed: get it anew. --any-base uses it anyway",
-                self.dir.path().display()
-            ))),
-            _ => Ok(()),
-        }
+        base_model::check_sum(self.base_sha256(), sum.wait()?.as_deref(), self.dir.path())
     }
 
     /// With the class names of `--labels`, if they are given.

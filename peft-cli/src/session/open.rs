@@ -5,8 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use peft_core::{Adapter, Error, Result, train::BaseSum};
-use peft_models::{LoadOptions, Loaded};
+use peft_core::{Error, train::BaseSum};
+use peft_models::LoadOptions;
 
 use super::{Session, UseArgs, numbers};
 use crate::{
@@ -88,7 +88,7 @@ impl Session {
                 let load = |dir| adapter_folder::load(dir, base.config.task());
                 let adapter = adapter_dir.as_deref().map(load).transpose()?;
                 if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
-                    check_base(adapter, &base, named)?;
+                    base_model::check(adapter, &base, named)?;
                 }
                 let session = Self::new(base.clone(), dir.clone(), adapter, &device);
                 let mut session = session.map_err(in_adapter(named))?;
@@ -112,18 +112,5 @@ impl Session {
                 Ok(session)
             })
             .collect()
-    }
-}
-
-/// Refuses an adapter that was trained on other weights.
-fn check_base(adapter: &Adapter, base: &Loaded, dir: &Path) -> Result<()> {
-    match (&adapter.config.own.base_fingerprint, &base.report.fingerprint) {
-        (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
-            "{}: this adapter was trained on another base model ({}, fingerprint {expected}); the model \
-             given has fingerprint {found}. --any-base uses it anyway",
-            dir.display(),
-            adapter.config.base_model.as_deref().unwrap_or("unnamed"),
-        ))),
-        _ => Ok(()),
     }
 }

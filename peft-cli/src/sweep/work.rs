@@ -247,6 +247,14 @@ impl Work<'_> {
                 );
                 return Ok(Made::Ended);
             }
+            Err(error @ Error::OtherRun { .. }) => {
+                let message = format!(
+                    "{}; without its folder, {}, this run is made anew",
+                    message::of_library(&error),
+                    out.display()
+                );
+                return Err(Error::Mismatch(message).into());
+            }
             Err(error) => return Err(error.into()),
         };
         if trained.interrupted {

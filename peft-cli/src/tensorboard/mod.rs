@@ -11,4 +11,4 @@ mod record;
 mod writer;
 
 pub use event::Event;
-pub use writer::EventWriter;
+pub use writer::{EventWriter, is_of_run};

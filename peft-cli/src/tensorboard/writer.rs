@@ -19,6 +19,12 @@ const PREFIX: &str = "events.out.tfevents.";
 /// What it ends with.
 const SUFFIX: &str = ".peft";
 
+/// Whether a file is, by its name, the event file of a run of this program.
+pub fn is_of_run(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
+}
+
 /// Writes the event file of a run. Each event is written at once, so that TensorBoard shows it while the run lasts.
 #[derive(Debug)]
 pub struct EventWriter {

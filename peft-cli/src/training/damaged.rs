@@ -76,8 +76,8 @@ fn learnt(folder: &Path) -> Option<PathBuf> {
     newest(folder).or_else(|| own().then(|| folder.to_path_buf()))
 }
 
-/// The newest complete checkpoint, where the folders of checkpoints can be read.
-fn newest(folder: &Path) -> Option<PathBuf> {
+/// The newest complete checkpoint of the run in a folder, where the folders of checkpoints can be read.
+pub fn newest(folder: &Path) -> Option<PathBuf> {
     let found = Checkpoints::new(folder, 1).newest(|_| {}).ok().flatten();
     found.map(|(path, _)| path)
 }

@@ -7,12 +7,12 @@ use std::{
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, ProblemType, Result, Task,
+    Adapter, Error, ProblemType, Result, Task,
     adapter::{codec::sha256, stored},
     data::Labels,
     formats::read,
     text::{Encoded, FieldNames, FoundFields, Steps, Template, Wanted},
-    train::BaseSum,
+    train::{BaseSum, other_keys},
 };
 use peft_models::{LoadOptions, Loaded};
 
@@ -71,6 +71,45 @@ impl Base {
         let after_loading = AfterLoading::of(dir.path(), before);
         Ok(Self { loaded: Arc::new(loaded), dir, after_loading, sum: Arc::default() })
     }
+
+    /// How it is not as an adapter remembers it, by weights and config; `None` where it is. What an adapter of an earlier
+    /// version does not remember is taken for granted.
+    ///
+    /// # Errors
+    ///
+    /// An error naming the file of the weights that cannot be read.
+    pub fn differing(&self, adapter: &Adapter) -> Result<Option<String>> {
+        let own = &adapter.config.own;
+        let other = |then: &Option<String>, now: &Option<String>| {
+            let both = then.as_ref().zip(now.as_ref()).filter(|(then, now)| then != now);
+            both.map(|(then, now)| format!("was {then}, and is {now}"))
+        };
+        if let Some(differs) = other(&own.base_fingerprint, &self.loaded.report.fingerprint) {
+            return Ok(Some(format!("its fingerprint {differs}")));
+        }
+        // All weights are read only where the adapter has a sum to compare them with.
+        if own.base_sha256.is_some()
+            && let Some(differs) = other(&own.base_sha256, &self.sum().wait()?)
+        {
+            return Ok(Some(format!("SHA-256 of its weights {differs}")));
+        }
+        if own.base_config.is_empty() {
+            return Ok(None);
+        }
+        let keys = other_keys(&own.base_config, &self.loaded.config.of_outputs());
+        Ok((!keys.is_empty()).then(|| format!("of its config differ: {}", keys.join(", "))))
+    }
+
+    /// The sum of its weights, computed once for all that ask.
+    pub fn sum(&self) -> BaseSum {
+        sum_of(&self.loaded, &self.sum)
+    }
+}
+
+/// The sum of a base model's weights, once it was asked for in `known`.
+pub(super) fn sum_of(loaded: &Arc<Loaded>, known: &OnceLock<BaseSum>) -> BaseSum {
+    let loaded = loaded.clone();
+    known.get_or_init(|| BaseSum::start(move || loaded.sha256())).clone()
 }
 
 /// An adapter that knows the sum of its tensors, also if PEFT saved it.
@@ -107,6 +146,17 @@ pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Optio
         model_files::note_other_config(adapter, loaded, whose, Purpose::Start);
     }
     Ok(start_adapter)
+}
+
+/// Adds the way out to an error about a class of a validation row that no training row has.
+fn with_more_classes(error: Error) -> Error {
+    match error {
+        Error::Data { path, line, message } if message.starts_with("found label") => {
+            let way_out = "the classes are those of the training rows: --labels names more";
+            Error::Data { path, line, message: format!("{message}; {way_out}") }
+        }
+        other => other,
+    }
 }
 
 /// The rows of files, as a task in TOML changes them; some of its steps are for rows to train on alone.
@@ -253,7 +303,9 @@ impl Inputs {
                 let of_valid = fields::find(&first, &wanted)?;
                 let how = EncodeSettings { fields: of_valid.names.clone(), ..how };
                 let rows = ChosenFields::new(first, wanted, of_valid).watch(files.rows());
-                encode(loaded, dir, rows, &how)?
+                let are_found = settings.labels.is_none() && self.start_adapter.is_none();
+                encode(loaded, dir, rows, &how)
+                    .map_err(|error| if are_found { with_more_classes(error) } else { error })?
             }
             None => match settings.valid_split {
                 Some(part) => {

@@ -87,6 +87,8 @@ impl PreparedRun {
             derived.push("chat_date".into());
         }
         for task in &mut prepared {
+            // The run's, which the adapter of the task remembers: one that goes on takes it from the file of the run.
+            task.run.settings.checkpoint_every = config.checkpoint_every;
             let own = &mut task.run.config;
             own.eval_every = config.eval_every;
             own.checkpoint_every = config.checkpoint_every;

@@ -22,7 +22,7 @@ use super::{
     },
     step_lines::{self, damaged_lines_of},
 };
-use crate::settings::file;
+use crate::{settings::file, tensorboard::is_of_run};
 
 /// Holds the settings of the run that replaces another, until they are `run.toml`.
 const NEXT: &str = ".peft.next.toml";
@@ -82,7 +82,13 @@ fn begin_new(out: &Path) -> Result<()> {
     }
     let events = out.join(TENSORBOARD);
     if events.is_dir() && !events.is_symlink() {
-        atomic::set_aside(&events)?;
+        // Others may keep theirs beside them.
+        for entry in fs::read_dir(&events).map_err(Error::read(&events))? {
+            let path = entry.map_err(Error::read(&events))?.path();
+            if is_of_run(&path) && path.is_file() && !path.is_symlink() {
+                atomic::set_aside(&path)?;
+            }
+        }
     }
     // Settings that cannot be read name none; whoever reads them next says why.
     let elsewhere = file::load(&next).ok().and_then(|settings| settings.metrics_file);
@@ -109,6 +115,12 @@ fn empty(path: &Path) -> Result<()> {
 fn clean(out: &Path) {
     atomic::sweep(out);
     atomic::sweep_all(&out.join(CHECKPOINTS));
+    let events = out.join(TENSORBOARD);
+    if events.is_dir() && !events.is_symlink() {
+        atomic::sweep_all(&events);
+        // It goes where nothing else is left in it.
+        let _ = fs::remove_dir(&events);
+    }
 }
 
 /// Forgets a replacement that was interrupted where there was nothing to replace: another run begins there.
@@ -134,6 +146,18 @@ pub fn has_own_adapter(out: &Path) -> Result<bool> {
 /// Whether the run before this one left an adapter in `out`, and this one has not ended yet.
 pub fn has_earlier_adapter(out: &Path) -> bool {
     out.join(EARLIER).exists()
+}
+
+/// Whether the adapter in `out` is that of a run which another one replaces, and that one has none yet.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn holds_replaced(out: &Path) -> Result<bool> {
+    if !Adapter::exists(out) || !(is_due(out) || has_earlier_adapter(out)) {
+        return Ok(false);
+    }
+    Ok(is_due(out) || !has_own_adapter(out)?)
 }
 
 /// The run has an adapter of its own: no earlier one is left.
@@ -163,6 +187,9 @@ fn sum_of_fields(out: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
+    /// The event file of that run.
+    const EVENTS: &str = "events.out.tfevents.1.peft";
+
     /// A folder with an old run, of which only the names count.
     fn old_run() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -180,7 +207,7 @@ mod tests {
             fs::write(at(name), "old").unwrap();
         }
         fs::create_dir(at(TENSORBOARD)).unwrap();
-        fs::write(at(TENSORBOARD).join("events.out.tfevents.1.peft"), "old").unwrap();
+        fs::write(at(TENSORBOARD).join(EVENTS), "old").unwrap();
         fs::write(at(CHECKPOINTS).join("notes"), "mine").unwrap();
         dir
     }
@@ -209,22 +236,43 @@ mod tests {
             [EARLIER, Adapter::CONFIG, &format!("{CHECKPOINTS}/notes"), RUN_FILE]
         );
         assert_eq!(fs::read_to_string(out.join(RUN_FILE)).unwrap(), "new");
-        assert!(!has_own_adapter(out).unwrap());
+        assert!(!has_own_adapter(out).unwrap() && holds_replaced(out).unwrap());
     }
 
     #[test]
     fn nothing_of_the_old_run_is_left_but_its_adapter() {
         let dir = old_run();
         assert!(has_own_adapter(dir.path()).unwrap());
+        assert!(!holds_replaced(dir.path()).unwrap());
         replace(dir.path(), "new").unwrap();
         assert_new(dir.path());
         assert!(!finish(dir.path()).unwrap());
         assert_new(dir.path());
         fs::write(dir.path().join(Adapter::CONFIG), "new").unwrap();
         assert!(has_own_adapter(dir.path()).unwrap());
+        assert!(!holds_replaced(dir.path()).unwrap());
         adapter_saved(dir.path()).unwrap();
         assert!(!dir.path().join(EARLIER).exists());
         adapter_saved(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn event_files_of_others_stay() {
+        let dir = old_run();
+        let events = dir.path().join(TENSORBOARD);
+        fs::create_dir(events.join("other")).unwrap();
+        for name in ["events.out.tfevents.1", "notes.peft", "other/events.out.tfevents.1.peft"] {
+            fs::write(events.join(name), "mine").unwrap();
+        }
+        let expected = ["events.out.tfevents.1", "notes.peft", "other/events.out.tfevents.1.peft"];
+        replace(dir.path(), "new").unwrap();
+        assert_eq!(files(&events), expected);
+        assert!(!finish(dir.path()).unwrap());
+        assert_eq!(files(&events), expected);
+        // Without them, nothing is left of it.
+        let dir = old_run();
+        replace(dir.path(), "new").unwrap();
+        assert!(!dir.path().join(TENSORBOARD).exists());
     }
 
     /// The states between two of its steps.
@@ -240,13 +288,14 @@ mod tests {
             |out| atomic::set_aside(&out.join(RESULT)).unwrap(),
             |out| atomic::set_aside(&out.join(VALIDATION)).unwrap(),
             |out| atomic::set_aside(&out.join(REPORT)).unwrap(),
-            |out| atomic::set_aside(&out.join(TENSORBOARD)).unwrap(),
+            |out| atomic::set_aside(&out.join(TENSORBOARD).join(EVENTS)).unwrap(),
             |out| fs::write(out.join(EARLIER), sum_of_fields(out).unwrap()).unwrap(),
             |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
         ];
         for made in 0..=steps.len() {
             let dir = old_run();
             fs::write(dir.path().join(NEXT), "new").unwrap();
+            assert!(holds_replaced(dir.path()).unwrap());
             steps[..made].iter().for_each(|step| step(dir.path()));
             assert_eq!(finish(dir.path()).unwrap(), made < steps.len());
             assert_new(dir.path());

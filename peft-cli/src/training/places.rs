@@ -19,6 +19,49 @@ use crate::{
     settings::Settings,
 };
 
+/// Refuses a folder that holds the folders of runs, such as those of a sweep, and is none of a run itself: a run among them
+/// would stand before them wherever runs are looked for.
+///
+/// # Errors
+///
+/// [`CliError::Usage`].
+pub fn refuse_runs_inside(out: &Path) -> CliResult {
+    if [RUN_FILE, ENSEMBLE].iter().any(|name| out.join(name).exists()) {
+        return Ok(());
+    }
+    // A folder that is not there, or cannot be read, holds none that would be found.
+    let entries = fs::read_dir(out).into_iter().flatten().flatten();
+    let runs = entries.map(|entry| entry.path());
+    // The first by name, so that the message is the same each time.
+    match runs.filter(|folder| folder.join(RUN_FILE).is_file()).min() {
+        Some(run) => Err(CliError::Usage(format!(
+            "--out {}: holds the folders of runs, such as {}, which would not be found beside a run of its own: give another \
+             --out, such as {}",
+            out.display(),
+            run.display(),
+            out.join("another").display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a folder that holds one run, or an ensemble, as that of the folders of several.
+///
+/// # Errors
+///
+/// [`CliError::Usage`].
+pub fn refuse_run_itself(out: &Path) -> CliResult {
+    let what = match (out.join(RUN_FILE).exists(), out.join(ENSEMBLE).exists()) {
+        (true, _) => "a run",
+        (_, true) => "an ensemble",
+        _ => return Ok(()),
+    };
+    Err(CliError::Usage(format!(
+        "--out {}: holds {what}, beside which the runs of a sweep would not be found: give another --out",
+        out.display()
+    )))
+}
+
 /// Refuses a folder that holds a run already.
 ///
 /// # Errors

@@ -260,10 +260,15 @@ fn of_tasks(run: &PreparedRun, scores: Option<&Metrics>) -> Vec<TaskResult> {
 
 /// The sums of a run's training rows, unless its seed draws them, and of its validation rows.
 pub fn row_sums(run: &PreparedRun) -> [Option<String>; 2] {
+    let [train, valid] = all_row_sums(run);
+    [train.filter(|_| run.settings.train_rows.is_none()), valid]
+}
+
+/// The sums of a run's training rows, of those that its seed draws, too, and of its validation rows.
+pub fn all_row_sums(run: &PreparedRun) -> [Option<String>; 2] {
     let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
         run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
-    let drawn = run.settings.train_rows.is_some();
-    [(!drawn).then(|| sum_of_all(train)), Some(sum_of_all(valid))]
+    [Some(sum_of_all(train)), Some(sum_of_all(valid))]
 }
 
 /// One sum for the rows of several tasks; that of the rows where there is one.
@@ -363,6 +368,18 @@ mod tests {
         assert!(!dir.path().join("predictions.csv").exists());
         let kept = std::fs::read_to_string(dir.path().join("earlier-predictions.csv")).unwrap();
         assert_eq!(kept, "old");
+    }
+
+    /// [`adapter_run`](crate::adapter_run) reads them.
+    #[test]
+    fn endings_have_the_names_that_are_read_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        for (ending, says) in [(Ending::Begun, Some("begun")), (Ending::Diverged, Some("diverged"))]
+        {
+            RunResult { ending, ..RunResult::default() }.write(dir.path()).unwrap();
+            let found = peft_core::formats::read::json(&dir.path().join(RESULT)).unwrap();
+            assert_eq!(found["ending"].as_str(), says);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use peft_core::{
 };
 
 use super::{
+    inputs::sum_of,
     method_builder::MethodBuilder,
     prepared::{PreparedRun, TaskRun},
     started_from::{HeadSource, StartedFrom},
@@ -234,8 +235,7 @@ impl PreparedRun {
 
     /// The sum of the base model's weights, computed while training begins, once for all runs on it.
     fn base_sum(&self) -> BaseSum {
-        let base = self.base.clone();
-        self.sum.get_or_init(|| BaseSum::start(move || base.sha256())).clone()
+        sum_of(&self.base, &self.sum)
     }
 
     /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.

@@ -26,6 +26,32 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "--out holds the folders of runs",
+        build: |dir| {
+            run(dir);
+            fs::create_dir(dir.join("all")).unwrap();
+            fs::rename(dir.join("out"), dir.join("all/one")).unwrap();
+            train("--out all")
+        },
+        says: &["--out all: holds the folders of runs, such as all/one", "another --out"],
+        ..USAGE
+    },
+    Case {
+        name: "a sweep in the folder of a run",
+        build: |dir| {
+            run(dir);
+            fs::write(
+                dir.join("sweep.toml"),
+                "model = \"model\"\ntask = \"causal-lm\"\ntrain = \"rows.jsonl\"\nsteps = 2\nmethod = \"prompt\"\n\
+                 num_virtual_tokens = 2\n[grid]\nseed = [1, 2]\n",
+            )
+            .unwrap();
+            words("sweep sweep.toml --out out")
+        },
+        says: &["--out out: holds a run, beside which", "give another --out"],
+        ..USAGE
+    },
+    Case {
         name: "--out holds a run",
         build: |dir| {
             run(dir);
@@ -149,7 +175,7 @@ pub const CASES: &[Case] = &[
             "out/validation.json",
             "out/.peft.earlier",
         ],
-        then: "inspect out",
+        then: "convert --from out --to kept",
         ..CASE
     },
     Case {
@@ -181,7 +207,7 @@ pub const CASES: &[Case] = &[
             "out/validation.json",
             "out/.peft.earlier",
         ],
-        then: "inspect out",
+        then: "convert --from out --to kept",
         ..CASE
     },
     Case {

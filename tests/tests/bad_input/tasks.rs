@@ -186,6 +186,21 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "generate with the adapter of a classifier",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(
+                dir,
+                "{\"input_ids\": [5, 6], \"label\": 0}\n{\"input_ids\": [7, 8], \"label\": 1}\n",
+            );
+            must(dir, &classify(""));
+            words("generate --model model --adapter out --input rows.jsonl --max-new-tokens 2")
+        },
+        says: &["--adapter: was trained for seq-cls, which generates nothing", "peft predict"],
+        then: "predict --model model --adapter out --input rows.jsonl",
+        ..USAGE
+    },
+    Case {
         name: "generate on BERT",
         build: |dir| {
             model(dir, "bert");

@@ -13,7 +13,7 @@ use rand::Rng;
 use serde_json::json;
 
 use super::{parsed, rows, stdout, train};
-use crate::support::{ADAPTER_FILES, peft, refused, root, succeed, tiny_model};
+use crate::support::{ADAPTER_FILES, copy_model, peft, refused, root, succeed, tiny_model};
 
 #[test]
 fn members_are_the_runs_of_their_seeds() {
@@ -209,6 +209,65 @@ fn members_with_other_classes_are_told_with_the_way_out() {
     }
     let table = stdout(&mut resume());
     assert!(table.contains("\nseed=2 "), "{table}");
+}
+
+/// Changes the lowest bit of every number of a model.
+fn change_all(model: &Path) {
+    let path = model.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    (start..bytes.len()).step_by(4).for_each(|at| bytes[at] ^= 1);
+    fs::write(path, bytes).unwrap();
+}
+
+/// Members on one base and rows, which are not there any more where the ensemble goes on, whether members are left or not.
+#[test]
+fn members_vote_on_the_base_and_the_rows_that_they_were_made_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    copy_model("bert", &at("model"));
+    fs::copy(rows("bert-prefix"), at("train.jsonl")).unwrap();
+    fs::copy(rows("bert-prompt"), at("valid.jsonl")).unwrap();
+    let mut first = peft(dir.path());
+    first.args(["train", "--model=model", "--method=ptv2", "--num-virtual-tokens=3"]);
+    first.args(["--task=seq-cls", "--batch-size=4", "--steps=4", "--train=train.jsonl"]);
+    let table = stdout(first.args(["--valid=valid.jsonl", "--ensemble=2", "--out=many"]));
+    let result = fs::read(at("many/result.json")).unwrap();
+    let resume = |count: &str| {
+        let mut command = peft(dir.path());
+        command.args(["train", "--resume", "--out=many", "--ensemble", count]);
+        command
+    };
+    let all_refused = |says: &str| {
+        for count in ["2", "3"] {
+            let (code, said) = refused(&mut resume(count));
+            assert!(code == Some(1) && said.contains(says), "{count} {says}: {said}");
+            assert!(said.contains("another --out"), "{count}: {said}");
+            assert_eq!(fs::read(at("many/result.json")).unwrap(), result, "{count} {says}");
+            assert!(!at("many/seed=2").exists(), "{count} {says}");
+        }
+    };
+    let weights = at("model/model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    change_all(&at("model"));
+    all_refused("seed=0: was trained on another base model than ");
+    fs::write(&weights, whole).unwrap();
+    let config = at("model/config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let mut other = parsed(&text);
+    other["layer_norm_eps"] = json!(0.125);
+    fs::write(&config, other.to_string()).unwrap();
+    all_refused("of its config differ: layer_norm_eps");
+    fs::write(&config, text).unwrap();
+    for name in ["train.jsonl", "valid.jsonl"] {
+        let text = fs::read_to_string(at(name)).unwrap();
+        let last = text.trim_end().lines().last().unwrap();
+        fs::write(at(name), format!("{text}{last}\n")).unwrap();
+        all_refused("seed=0: was made with other training or validation rows");
+        fs::write(at(name), text).unwrap();
+    }
+    // As they were, nothing is wrong.
+    assert_eq!(stdout(&mut resume("2")), table);
 }
 
 #[test]

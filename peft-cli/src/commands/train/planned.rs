@@ -136,6 +136,7 @@ pub(super) fn plan(
     }
     if !args.resume {
         places::refuse_model_folder(&out, settings.model.as_deref())?;
+        places::refuse_runs_inside(&out)?;
     }
     let lock = Arc::new(FolderLock::new(&out)?);
     if let Some(warning) = lock.warning() {
