@@ -91,6 +91,31 @@ def train_bytes(texts):
     write(OUT / "bytes.json", {"vocab": model["vocab"], "merges": model["merges"]})
 
 
+def make_words_of_pairs(texts):
+    """Pairs whose words end in `</w>`: the trainer's order of characters is not deterministic."""
+    normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    counts = Counter(word for text in texts for word, _ in split(normalizer.normalize_str(text)))
+    divided = {word: [*word[:-1], word[-1] + "</w>"] for word in counts}
+    characters = sorted({piece for pieces in divided.values() for piece in pieces})
+    merges = []
+    for _ in range(400):
+        pairs = Counter()
+        for word, pieces in divided.items():
+            for pair in zip(pieces, pieces[1:]):
+                pairs[pair] += counts[word]
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for pieces in divided.values():
+            at = 0
+            while at + 1 < len(pieces):
+                if (pieces[at], pieces[at + 1]) == best:
+                    pieces[at : at + 2] = ["".join(best)]
+                at += 1
+    vocab = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *characters, *map("".join, merges)])
+    write(OUT / "herbert.json", {"vocab": {piece: id for id, piece in enumerate(vocab)}, "merges": merges})
+
+
 def train_sentencepiece(name, texts, **settings):
     clean = [text.replace("\0", " ").replace("\n", " ").replace("\r", " ") for text in texts]
     with tempfile.TemporaryDirectory() as folder:
@@ -132,6 +157,11 @@ def kinds():
             config={"model_type": "bert"},
             tokenizer_config={"tokenizer_class": "BertTokenizer", "do_lower_case": True},
             files={"vocab.txt": "words.txt"},
+        ),
+        "herbert": dict(
+            config={"model_type": "bert"},
+            tokenizer_config={"tokenizer_class": "HerbertTokenizer"},
+            files={"vocab.json": "herbert.json#vocab", "merges.txt": "herbert.json#merges"},
         ),
         "roberta": dict(
             config={"model_type": "roberta"},
@@ -229,6 +259,8 @@ def with_json(all_kinds):
         model = whole["model"]
         if name in ("roberta", "gpt2", "qwen2", "neox"):
             model.update(vocab="bytes.json#vocab", merges="bytes.json#merges")
+        elif name == "herbert":
+            model.update(vocab="herbert.json#vocab", merges="herbert.json#merges")
         elif name == "bert":
             model["vocab"] = "words.txt"
         elif name in ("llama", "mistral"):
@@ -445,6 +477,15 @@ def code_llama(all_kinds):
         yield dict(with_json[name], name=f"codellama vocabulary {name}".strip(), kind="codellama", json=False)
 
 
+def herbert(all_kinds):
+    size, kind = sizes(all_kinds)["herbert"], all_kinds["herbert"]
+    changes = overrides(size, kind) | OTHERS | {"": {}}
+    for name in ("", "added-decoder", "added-json", "map", "extra", "named", "lower", "no-post", "input-names", "types", "begin-end", "padding"):
+        yield dict(changes[name], name=f"herbert {name}".strip(), kind="herbert")
+    for name in ("", "added-json", "named", "begin-end"):
+        yield dict(changes[name], name=f"herbert vocabulary {name}".strip(), kind="herbert", json=False)
+
+
 def merged(first, second):
     both = dict(first)
     for key, value in second.items():
@@ -476,6 +517,7 @@ def descriptions(all_kinds):
             changes = overrides(size[kind], all_kinds[kind]) | OTHERS | {"": {}}
             yield dict(changes[name], name=f"{kind} vocabulary {name}".strip(), kind=kind, json=False)
     yield from code_llama(all_kinds)
+    yield from herbert(all_kinds)
 
 
 # Digests
@@ -532,6 +574,8 @@ def main():
     write(OUT / "lines.json", texts)
     make_words(texts)
     train_bytes(texts)
+    # The characters of the others are unknown.
+    make_words_of_pairs(texts[::4])
     train_sentencepiece("pairs", texts, table=False, model_type="bpe", vocab_size=700, byte_fallback=True)
     unigram = dict(table=True, model_type="unigram")
     train_sentencepiece("t5", texts, vocab_size=500, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **unigram)

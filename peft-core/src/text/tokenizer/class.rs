@@ -13,6 +13,8 @@ pub(super) enum Class {
     Bert,
     /// BERT's without token types.
     DistilBert,
+    /// Pairs of the pieces of BERT's words.
+    Herbert,
     Roberta,
     Gpt2,
     Llama,
@@ -39,7 +41,7 @@ enum Named {
 }
 
 /// Classes that transformers builds with the `tokenizers` library, and that are not built here.
-const OTHERS: [&str; 40] = [
+const OTHERS: [&str; 39] = [
     "AlbertTokenizer",
     "BarthezTokenizer",
     "BigBirdTokenizer",
@@ -56,7 +58,6 @@ const OTHERS: [&str; 40] = [
     "EsmcTokenizer",
     "FNetTokenizer",
     "FunnelTokenizer",
-    "HerbertTokenizer",
     "LasrTokenizer",
     "LayoutLMv2Tokenizer",
     "LayoutLMv3Tokenizer",
@@ -131,6 +132,7 @@ impl Class {
             Self::Backend => "TokenizersBackend",
             Self::Bert => "BertTokenizer",
             Self::DistilBert => "DistilBertTokenizer",
+            Self::Herbert => "HerbertTokenizer",
             Self::Roberta => "RobertaTokenizer",
             Self::Gpt2 => "GPT2Tokenizer",
             Self::Llama => "LlamaTokenizer",
@@ -238,6 +240,7 @@ impl Class {
 fn by_name(name: &str) -> Named {
     Named::Known(match name {
         "DistilBertTokenizer" => Class::DistilBert,
+        "HerbertTokenizer" => Class::Herbert,
         "BertTokenizer"
         | "ElectraTokenizer"
         | "LayoutLMTokenizer"
@@ -295,6 +298,7 @@ mod tests {
         for (model_type, class, expected) in [
             ("bert", None, Class::Bert),
             ("bert", Some("ElectraTokenizerFast"), Class::Bert),
+            ("bert", Some("HerbertTokenizerFast"), Class::Herbert),
             ("bert", Some("PreTrainedTokenizerFast"), Class::Backend),
             ("bert", Some("OwnTokenizer"), Class::Backend),
             ("bart", None, Class::Roberta),

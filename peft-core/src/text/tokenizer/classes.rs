@@ -68,10 +68,18 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
         ("pad_token", "<pad>"),
         ("mask_token", "<mask>"),
     ];
+    const HERBERT: &[(&str, &str)] = &[
+        ("unk_token", "<unk>"),
+        ("sep_token", "</s>"),
+        ("pad_token", "<pad>"),
+        ("cls_token", "<s>"),
+        ("mask_token", "<mask>"),
+    ];
     const END: &str = "<|endoftext|>";
     let defaults: &[(&str, &str)] = match class {
         Class::Backend => &[],
         Class::Bert | Class::DistilBert => BERT,
+        Class::Herbert => HERBERT,
         Class::Roberta | Class::XlmRoberta | Class::Camembert => ROBERTA,
         Class::Gpt2 => &[("unk_token", END), ("bos_token", END), ("eos_token", END)],
         Class::Llama | Class::CodeLlama => {
@@ -170,6 +178,7 @@ fn definition(
     match class {
         Class::Backend => Err(Error::file(&path, "the backend builds no parts of its own")),
         Class::Bert | Class::DistilBert => bert(source, settings, specials, &path),
+        Class::Herbert => herbert(source, settings, specials, &path),
         Class::Roberta | Class::Gpt2 | Class::GptNeoX => {
             let composed = (class == Class::GptNeoX).then(parts::composed);
             let space = settings.flag("add_prefix_space", false)?;
@@ -224,6 +233,23 @@ fn bert(
         pre_tokenizer: part(parts::bert_words(), path)?,
         decoder: part(parts::word_piece_decoder(), path)?,
         ..TokenizerDefinition::new(TokenizerModel::WordPiece { vocab, unk_token })
+    })
+}
+
+fn herbert(
+    source: Source,
+    settings: &Settings,
+    specials: &Specials,
+    path: &Path,
+) -> Result<TokenizerDefinition> {
+    const SUFFIX: &str = "</w>";
+    let unk_token = Some(specials.require("unk_token", settings)?.to_string());
+    let pairs = BytePairs { unk_token, end_of_word_suffix: Some(SUFFIX.into()), ..pairs(source) };
+    Ok(TokenizerDefinition {
+        normalizer: part(parts::bert_normalizer(true, Some(false), false), path)?,
+        pre_tokenizer: part(parts::bert_words(), path)?,
+        decoder: part(json!({"type": "BPEDecoder", "suffix": SUFFIX}), path)?,
+        ..TokenizerDefinition::new(TokenizerModel::BytePairs(pairs))
     })
 }
 
@@ -334,6 +360,14 @@ fn surround(
             let single = [(cls, 0), ("$A", 0), (sep, 0)];
             let pair = [(cls, 0), ("$A", 0), (sep, 0), ("$B", 1), (sep, 1)];
             set_template(tokenizer, &single, &pair, path)
+        }
+        Class::Herbert => {
+            // Their ids are fixed, whatever the vocabulary has.
+            let processor = json!({"type": "BertProcessing", "sep": [token("sep_token")?, 2],
+                "cls": [token("cls_token")?, 0]});
+            let processor: PostProcessorWrapper = TokenizerDefinition::part(processor, path)?;
+            tokenizer.with_post_processor(Some(processor));
+            Ok(())
         }
         Class::Roberta => {
             let with_id = |name| {

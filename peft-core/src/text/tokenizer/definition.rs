@@ -75,6 +75,8 @@ pub struct BytePairs {
     pub byte_fallback: bool,
     /// Whether a word that is a piece stays whole, whatever the merges are.
     pub ignore_merges: bool,
+    /// What the last character of a word has behind it in the vocabulary.
+    pub end_of_word_suffix: Option<String>,
 }
 
 impl TokenizerDefinition {
@@ -151,6 +153,9 @@ impl BytePairs {
             .ignore_merges(self.ignore_merges);
         if let Some(unk_token) = self.unk_token {
             builder = builder.unk_token(unk_token);
+        }
+        if let Some(suffix) = self.end_of_word_suffix {
+            builder = builder.end_of_word_suffix(suffix);
         }
         builder.build()
     }

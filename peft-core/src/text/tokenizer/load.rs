@@ -192,7 +192,9 @@ fn of_vocabulary(
 ) -> Result<(Vec<&'static str>, PathBuf, Built)> {
     let own: &[&'static str] = match class {
         Class::Bert | Class::DistilBert => &["vocab.txt"],
-        Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => &["vocab.json", MERGES],
+        Class::Herbert | Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => {
+            &["vocab.json", MERGES]
+        }
         Class::T5 => &["spiece.model"],
         Class::XlmRoberta | Class::Camembert => &["sentencepiece.bpe.model"],
         Class::Backend | Class::Llama | Class::CodeLlama | Class::Gemma => &["tokenizer.model"],

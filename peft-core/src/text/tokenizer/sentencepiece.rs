@@ -236,7 +236,7 @@ impl SentencePieceModel {
             unk_token: Some(unk_token),
             fuse_unk: true,
             byte_fallback,
-            ignore_merges: false,
+            ..BytePairs::default()
         }))
     }
 
