@@ -72,7 +72,7 @@ pub fn ranked(
 ///
 /// # Errors
 ///
-/// [`Error::Data`](peft_core::Error::Data) at a row whose target is none of the classes; as [`write()`].
+/// [`Error::Data`] at a row whose target is none of the classes; as [`write()`].
 pub fn written(
     set: &AdapterSet,
     labels: &Labels,
