@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, ProblemType, Result, Task,
+    Adapter, ProblemType, Result, Task,
     adapter::{codec::sha256, stored},
     data::Labels,
     formats::read,
@@ -146,17 +146,6 @@ pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Optio
         model_files::note_other_config(adapter, loaded, whose, Purpose::Start);
     }
     Ok(start_adapter)
-}
-
-/// Adds the way out to an error about a class of a validation row that no training row has.
-fn with_more_classes(error: Error) -> Error {
-    match error {
-        Error::Data { path, line, message } if message.starts_with("found label") => {
-            let way_out = "the classes are those of the training rows: --labels names more";
-            Error::Data { path, line, message: format!("{message}; {way_out}") }
-        }
-        other => other,
-    }
 }
 
 /// The rows of files, as a task in TOML changes them; some of its steps are for rows to train on alone.
@@ -303,9 +292,7 @@ impl Inputs {
                 let of_valid = fields::find(&first, &wanted)?;
                 let how = EncodeSettings { fields: of_valid.names.clone(), ..how };
                 let rows = ChosenFields::new(first, wanted, of_valid).watch(files.rows());
-                let are_found = settings.labels.is_none() && self.start_adapter.is_none();
-                encode(loaded, dir, rows, &how)
-                    .map_err(|error| if are_found { with_more_classes(error) } else { error })?
+                encode(loaded, dir, rows, &how)?
             }
             None => match settings.valid_split {
                 Some(part) => {

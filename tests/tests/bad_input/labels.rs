@@ -30,27 +30,6 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "class of a validation row that no training row has",
-        build: |dir| {
-            model(dir, "bert");
-            tokenizer(dir);
-            let (learnt, scored) = (
-                "{\"text\": \"the sea\", \"label\": \"calm\"}\n{\"text\": \"is\", \"label\": \"rough\"}\n",
-                "{\"text\": \"is\", \"label\": \"wild\"}\n",
-            );
-            rows(dir, learnt);
-            fs::write(dir.join("valid.jsonl"), scored).unwrap();
-            classify("--valid valid.jsonl")
-        },
-        says: &[
-            "valid.jsonl, line 1: found label `wild`, expected one of: calm, rough",
-            "--labels names more",
-        ],
-        then: "train --model model --method ptv2 --task seq-cls --train rows.jsonl --valid valid.jsonl --out out --steps 2 \
-               --num-virtual-tokens 4 --batch-size 2 --labels calm,rough,wild",
-        ..CASE
-    },
-    Case {
         name: "a label twice in --labels",
         build: |dir| {
             model(dir, "bert");
