@@ -126,18 +126,26 @@ impl RunFolder {
         let computed_by = if begun.is_some() { before } else { self.computed_by.clone() };
         let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
         let result = RunResult { derived, computed_by, devices, ..RunResult::begun(plan) };
-        if self.start == Start::Replace {
-            overwrite::replace(&self.path, &self.run_toml)?;
-            result.write(&self.path)?;
-        } else {
-            result.write(&self.path)?;
-            overwrite::forget(&self.path)?;
-            if self.start == Start::Resume {
+        let settings = || atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes());
+        match self.start {
+            Start::Replace => {
+                overwrite::replace(&self.path, &self.run_toml)?;
+                result.write(&self.path)?;
+            }
+            // The settings first: a run that is killed in between goes on with --resume.
+            Start::New => {
+                overwrite::forget(&self.path)?;
+                settings()?;
+                result.write(&self.path)?;
+            }
+            Start::Resume => {
+                result.write(&self.path)?;
+                overwrite::forget(&self.path)?;
                 for lines in [path, &self.evaluations()] {
                     notes.extend(step_lines::keep_up_to(plan.after_step, lines)?);
                 }
+                settings()?;
             }
-            atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
         }
         let metrics = stream.map_or_else(|| step_lines::open(path), Ok)?;
         let events = self.tensorboard.then(|| {
