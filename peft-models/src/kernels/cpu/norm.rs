@@ -12,7 +12,7 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     autodiff::{Inputs, Kernel, run},
-    parallel::{change_rows_with, elements},
+    parallel::{change_rows, change_rows_with, elements},
     simd::{mul_add, sum_body, sum_pairs, vectorised},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
     unwritten::Unwritten,
@@ -131,8 +131,8 @@ impl Kernel for Norm {
         let gradient = in_order(gradient);
         let (rows, width) = rows_of(x);
         let (scale, centred) = (floats(&self.scale), self.shift.is_some());
-        let (mut out, mut nothing) = (Unwritten::new(rows * width), vec![(); rows]);
-        change_rows_with(out.elements(), width, &mut nothing, |range, out, _| {
+        let mut out = Unwritten::new(rows * width);
+        change_rows(out.elements(), width, |range, out| {
             let x = floats(x)[elements(&range, width)].chunks_exact(width);
             let gradient = floats(&gradient)[elements(&range, width)].chunks_exact(width);
             let moments = floats(moments)[elements(&range, 2)].chunks_exact(2);

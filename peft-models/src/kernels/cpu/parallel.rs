@@ -43,10 +43,10 @@ pub(super) fn products(a: &[f32], b: &[f32]) -> Vec<f32> {
 }
 
 /// Changes rows of `width` elements on all cores: each call of `work` is given a range of rows.
-pub(super) fn change_rows(
-    rows: &mut [f32],
+pub(super) fn change_rows<E: Send>(
+    rows: &mut [E],
     width: usize,
-    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+    work: impl Fn(Range<usize>, &mut [E]) + Sync,
 ) {
     let mut nothing = vec![(); rows.len() / width.max(1)];
     change_rows_with(rows, width, &mut nothing, |range, rows, _| work(range, rows));
