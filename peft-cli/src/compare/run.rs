@@ -9,10 +9,11 @@ use crate::{
     settings::{Settings, whole},
     training::{
         damaged,
+        ending::Ending,
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
         machine::Machine,
         overwrite,
-        run_result::{Baseline, Ending, RunResult},
+        run_result::{Baseline, RunResult},
         step_lines,
     },
 };

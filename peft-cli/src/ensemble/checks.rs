@@ -11,8 +11,9 @@ use crate::{
     sweep::{Plan, There},
     training::{
         PreparedRun,
+        ending::Ending,
         inputs::Base,
-        run_result::{Ending, RunResult, row_sums},
+        run_result::{RunResult, row_sums},
     },
 };
 

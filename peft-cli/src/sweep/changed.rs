@@ -11,7 +11,8 @@ use crate::{
     settings::Settings,
     training::{
         PreparedRun, damaged,
-        run_result::{Ending, RunResult, all_row_sums},
+        ending::Ending,
+        run_result::{RunResult, all_row_sums},
         shared::Shared,
     },
 };

@@ -35,11 +35,12 @@ use crate::{
     signals::Signals,
     training::{
         PreparedRun, earlier_run,
+        ending::Ending,
         file_names::{REPORT, RUN_FILE},
         overwrite,
         progress::Progress,
         run_folder::{RunFolder, Start},
-        run_result::{self, Ending, RunResult},
+        run_result::{self, RunResult},
         shared::Shared,
         validation::Recorder,
     },

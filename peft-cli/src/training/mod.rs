@@ -22,6 +22,7 @@
 //! | [`run_folder`] | what a run puts into its folder before its first step |
 //! | `file_names` | what the files of that folder are called |
 //! | `damaged` | files of that folder that were cut off, and the way out |
+//! | [`ending`] | what became of a run |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
 //! | [`validation`] | what its best step predicts for the validation rows |
 //! | [`samples`] | texts that a language model writes with its adapter |
@@ -42,6 +43,7 @@ pub(crate) mod class_weights;
 pub mod closing;
 pub(crate) mod damaged;
 pub mod earlier_run;
+pub mod ending;
 pub(crate) mod expected_memory;
 pub(crate) mod file_names;
 mod frozen_layers;

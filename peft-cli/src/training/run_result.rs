@@ -16,27 +16,13 @@ use serde_json::{Map, Value};
 
 use super::{
     PreparedRun, TrainedRun, damaged,
+    ending::Ending,
     file_names::{PREDICTIONS, RESULT, RUN_FILE, TASK_NAME, TASKS},
     machine::Machine,
     overwrite,
     started_from::StartedFrom,
 };
 use crate::screen::memory;
-
-/// What became of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// It has begun, and not ended: it goes on, or was killed.
-    #[default]
-    Begun,
-    /// It has an adapter.
-    Finished,
-    /// Its loss was no number any more.
-    Diverged,
-    /// A sweep gave it up, since others were better after as many steps.
-    Halted,
-}
 
 /// What is compared with training runs and is none of this program: a base model alone, or what another program trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -368,18 +354,6 @@ mod tests {
         assert!(!dir.path().join("predictions.csv").exists());
         let kept = std::fs::read_to_string(dir.path().join("earlier-predictions.csv")).unwrap();
         assert_eq!(kept, "old");
-    }
-
-    /// [`adapter_run`](crate::adapter_run) reads them.
-    #[test]
-    fn endings_have_the_names_that_are_read_elsewhere() {
-        let dir = tempfile::tempdir().unwrap();
-        for (ending, says) in [(Ending::Begun, Some("begun")), (Ending::Diverged, Some("diverged"))]
-        {
-            RunResult { ending, ..RunResult::default() }.write(dir.path()).unwrap();
-            let found = peft_core::formats::read::json(&dir.path().join(RESULT)).unwrap();
-            assert_eq!(found["ending"].as_str(), says);
-        }
     }
 
     #[test]
