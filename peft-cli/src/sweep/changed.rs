@@ -10,9 +10,7 @@ use crate::{
     message,
     settings::Settings,
     training::{
-        PreparedRun, damaged,
-        ending::Ending,
-        run_result::{RunResult, all_row_sums},
+        PreparedRun, damaged, ending::Ending, row_sums::all_row_sums, run_result::RunResult,
         shared::Shared,
     },
 };

@@ -24,6 +24,8 @@
 //! | `damaged` | files of that folder that were cut off, and the way out |
 //! | [`ending`] | what became of a run |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
+//! | [`row_sums`] | sums that tell its rows from others |
+//! | [`saving`] | its adapter and its result are put into its folder |
 //! | [`validation`] | what its best step predicts for the validation rows |
 //! | [`samples`] | texts that a language model writes with its adapter |
 //! | [`machine`] | the machine that it was made on |
@@ -62,11 +64,13 @@ pub mod progress;
 mod remembered;
 mod replicas;
 mod resumed;
+pub mod row_sums;
 pub mod run_folder;
 pub mod run_numbers;
 pub mod run_result;
 pub mod run_screen;
 pub mod samples;
+pub mod saving;
 pub mod shared;
 pub mod started_from;
 pub mod step_lines;
