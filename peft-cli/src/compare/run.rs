@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     settings::{Settings, whole},
     training::{
-        damaged,
+        damaged, earlier_adapter,
         ending::Ending,
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
         machine::Machine,
@@ -288,7 +288,7 @@ fn state(path: &Path, result: Option<&RunResult>) -> Result<State> {
         Some(Ending::Halted) => State::Halted,
         // One of an earlier version: its adapter came last.
         None if overwrite::is_due(path) => State::Unfinished,
-        None if overwrite::has_own_adapter(path)? => State::Finished,
+        None if earlier_adapter::has_own_adapter(path)? => State::Finished,
         None => State::Unfinished,
     })
 }

@@ -30,6 +30,7 @@
 //! | [`samples`] | texts that a language model writes with its adapter |
 //! | [`machine`] | the machine that it was made on |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
+//! | `earlier_adapter` | the adapter that the other one left |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
 //! | `frozen_layers` | the layers that nothing trained reaches, and what is kept of them |
 //! | `expected_memory` | how much memory it is expected to take |
@@ -44,6 +45,7 @@ pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
 pub(crate) mod damaged;
+pub(crate) mod earlier_adapter;
 pub mod earlier_run;
 pub mod ending;
 pub(crate) mod expected_memory;

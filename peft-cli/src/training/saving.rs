@@ -5,9 +5,8 @@ use std::{fs, path::Path};
 use peft_core::{Adapter, Error, Result, adapter::atomic};
 
 use super::{
-    TrainedRun,
+    TrainedRun, earlier_adapter,
     file_names::{PREDICTIONS, RUN_FILE, TASK_NAME, TASKS},
-    overwrite,
     run_result::RunResult,
 };
 
@@ -26,10 +25,10 @@ pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<(
     }
     trained.adapter.save(folder)?;
     // Only the run that was replaced here can have left some.
-    if overwrite::has_earlier_adapter(folder) {
+    if earlier_adapter::has_earlier_adapter(folder) {
         remove_others(&of_tasks, |name| trained.tasks.iter().any(|(known, _)| known == name))?;
     }
-    overwrite::adapter_saved(folder)?;
+    earlier_adapter::adapter_saved(folder)?;
     // A run that was continued has all settings from its file; which of them were given, and what computed, is known since
     // it began.
     let RunResult { derived, computed_by, devices, .. } =
