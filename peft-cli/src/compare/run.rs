@@ -149,17 +149,7 @@ impl Run {
     pub fn read_with_lines(path: &Path) -> Result<(Self, Lines)> {
         let run_file = path.join(RUN_FILE);
         if !run_file.is_file() {
-            let message = match path.parent().filter(|_| path.is_file()) {
-                Some(folder) => format!(
-                    "is a file: expected the folder of a run, or {}, for all runs in it",
-                    named(folder).display()
-                ),
-                None => {
-                    let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
-                    format!("{what}: expected the folder of a run, as `peft train --out` makes it")
-                }
-            };
-            return Err(Error::file(path, message));
+            return Err(holds_no_run(path));
         }
         let settings = damaged::settings(path, || "leave this run out".into())?;
         let result = RunResult::read(path)?;
@@ -278,6 +268,21 @@ pub const TRAIN_LOSS: &str = "train_loss";
 /// A folder by a name that can be given: that of a file without one is empty.
 fn named(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// What is said of a path that is no folder of a run.
+fn holds_no_run(path: &Path) -> Error {
+    let message = match path.parent().filter(|_| path.is_file()) {
+        Some(folder) => format!(
+            "is a file: expected the folder of a run, or {}, for all runs in it",
+            named(folder).display()
+        ),
+        None => {
+            let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
+            format!("{what}: expected the folder of a run, as `peft train --out` makes it")
+        }
+    };
+    Error::file(path, message)
 }
 
 fn state(path: &Path, result: Option<&RunResult>) -> Result<State> {
