@@ -184,7 +184,8 @@ impl RunResult {
         }
     }
 
-    /// Whether it is of rows with these [sums](super::row_sums::row_sums); of an earlier version, which knows none, that is taken for granted.
+    /// Whether it is of rows with these [sums](super::row_sums::row_sums); of an earlier version, which knows none, that is
+    /// taken for granted.
     pub fn is_of_rows(&self, [train, valid]: &[Option<String>; 2]) -> bool {
         let same = |known: &Option<String>, now: &Option<String>| {
             known.as_ref().zip(now.as_ref()).is_none_or(|(known, now)| known == now)

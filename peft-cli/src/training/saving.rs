@@ -10,8 +10,8 @@ use super::{
     run_result::RunResult,
 };
 
-/// Puts what a run has made into its folder: the adapter (of several tasks theirs before it), and then its result. Predictions of an earlier adapter get
-/// another name, so that nobody takes them for those of this one.
+/// Puts what a run has made into its folder: the adapter (of several tasks theirs before it), and then its result.
+/// Predictions of an earlier adapter get another name, so that nobody takes them for those of this one.
 ///
 /// # Errors
 ///
