@@ -3,21 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
-use peft_core::{Adapter, Result, formats::read};
+use peft_core::{Adapter, Result};
 
 use crate::{
     output::{self, quoted},
     training::{
         damaged,
+        ending::Ending,
         file_names::{RESULT, TASKS},
         overwrite,
     },
 };
-
-/// What a result calls a run that has not ended.
-const BEGUN: &str = "begun";
-/// What it calls one whose loss was no number any more.
-const DIVERGED: &str = "diverged";
 
 /// What there is to say of the adapter in `dir`, if it is of a run that another one replaces, which has made none yet.
 ///
@@ -30,8 +26,8 @@ pub fn replaced(dir: &Path) -> Result<Option<String>> {
         (false, Some(run)) if Adapter::exists(dir) && overwrite::holds_replaced(&run)? => run,
         _ => return Ok(None),
     };
-    let (state, way_on) = match ending(&run).as_deref() {
-        Some(DIVERGED) => ("diverged, and has none", String::new()),
+    let (state, way_on) = match Ending::of_run(&run) {
+        Some(Ending::Diverged) => ("diverged, and has none", String::new()),
         _ => {
             // Before its first step the checkpoints are still those of the old run.
             let newest = damaged::newest(&run).filter(|_| !overwrite::is_due(&run));
@@ -51,9 +47,9 @@ pub fn replaced(dir: &Path) -> Result<Option<String>> {
 pub fn note_earlier_end(dir: &Path) {
     let own = Some(dir.to_path_buf()).filter(|dir| dir.join(RESULT).exists());
     let Some(run) = own.or_else(|| run_of_task(dir)) else { return };
-    let state = match ending(&run).as_deref() {
-        Some(BEGUN) => "went on and has not ended since",
-        Some(DIVERGED) => "went on and diverged",
+    let state = match Ending::of_run(&run) {
+        Some(Ending::Begun) => "went on and has not ended since",
+        Some(Ending::Diverged) => "went on and diverged",
         _ => return,
     };
     let newest = damaged::newest(&run)
@@ -63,11 +59,6 @@ pub fn note_earlier_end(dir: &Path) {
         dir.display(),
         newest.unwrap_or_default()
     ));
-}
-
-/// How the run in a folder ended, as its result says it; `None` where there is none, or it does not say.
-fn ending(dir: &Path) -> Option<String> {
-    read::json(&dir.join(RESULT)).ok()?["ending"].as_str().map(str::to_string)
 }
 
 /// The folder of the joint run whose task has its adapter in `dir`.

@@ -37,8 +37,9 @@ use crate::{
     tasks::layer,
     text_settings::TextArgs,
     training::{
+        ending::Ending,
         file_names::{CHECKPOINTS, ENSEMBLE, PREDICTIONS, RESULT, RUN_FILE},
-        run_result::{Baseline, Ending, RunResult},
+        run_result::{Baseline, RunResult},
     },
 };
 

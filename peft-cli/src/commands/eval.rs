@@ -23,6 +23,9 @@ use std::path::PathBuf;
 use clap::Args;
 use peft_core::{
     Error,
+    data::Labels,
+    evaluate::Report,
+    metrics::Metrics,
     text::{Encoded, Record},
     train::TrainConfig,
 };
@@ -47,10 +50,9 @@ use crate::{
     },
     label_renames::RenameArgs,
     output::{self, grouped},
-    predictions::Format,
     scoring::Asked,
     session::{Session, UseArgs},
-    shard::{Block, ShardArgs},
+    shard::{Block, ShardArgs, Taken},
     shots::ShotArgs,
     signals::{AFTER_BATCH, Signals},
     text_settings::TextArgs,
@@ -165,24 +167,7 @@ pub struct EvalArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
-    if args.predictions.is_some() && args.max_new_tokens.is_none() && args.rank_classes.is_none() {
-        let message =
-            "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
-        return Err(CliError::Usage(message.into()));
-    }
-    // Before the name becomes that of a part: scores are on standard output.
-    let named = args.predictions.as_deref();
-    output::check_output("--predictions", named.filter(|named| output::is_stdout(named)), &[])?;
-    let taken = args.part.take("--predictions", named)?;
-    output::check_output("--predictions", taken.output.as_deref(), &args.inputs())?;
-    let format = Format::of(None, "--predictions", taken.output.as_deref())?;
-    taken.check_format("--predictions", format)?;
-    if taken.shard.is_some() && args.out.is_some() {
-        let message = "an evaluation is of all rows, and --shard takes a part of them: write predictions, of classes and \
-                       answers by `peft predict --shard`, of texts by --predictions, whose parts `peft merge` puts \
-                       together and scores";
-        return Err(Error::setting("--out", message).into());
-    }
+    let (taken, format) = args.taken()?;
     args.check_metrics()?;
     args.shots.check()?;
     let renames = args.renames()?;
@@ -293,19 +278,29 @@ pub fn run(args: &EvalArgs) -> CliResult {
         })?;
     }
     let names = session.labels.as_ref();
+    show(args, &metrics, report.as_ref().map(|report| (report, names)), (&taken, &block))
+}
+
+/// Prints the scores, those class by class where they are given with the names of the classes, and of which part they are.
+fn show(
+    args: &EvalArgs,
+    metrics: &Metrics,
+    report: Option<(&Report, Option<&Labels>)>,
+    (taken, block): (&Taken, &Block),
+) -> CliResult {
     if args.json {
         let mut all: Vec<(&str, Value)> =
             metrics.iter().map(|(name, value)| (name, json!(value))).collect();
-        all.extend(report.as_ref().map(|report| ("report", report_json(report, names))));
+        all.extend(report.map(|(report, names)| ("report", report_json(report, names))));
         all.extend(taken.shard.map(|shard| ("shard", block.json(shard))));
         return Ok(output::line(output::object(&all))?);
     }
-    output::metrics(&metrics)?;
-    if let Some(report) = &report {
+    output::metrics(metrics)?;
+    if let Some((report, names)) = report {
         output::line("")?;
         output::line(shown_report(report, names))?;
     }
-    show_part(&taken, &block)
+    show_part(taken, block)
 }
 
 /// Rows that are scored, as a session reads them.

@@ -18,9 +18,9 @@ use crate::{
     signals::{AFTER_STEP, Signals},
     sweep::{Plan, SweepFile, There, Work, changed, check},
     training::{
+        ending::Ending,
         file_names::{REPORT, RUN_FILE},
         places,
-        run_result::Ending,
         shared::Shared,
     },
 };

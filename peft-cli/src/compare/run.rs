@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use crate::{
     settings::{Settings, whole},
     training::{
-        damaged,
+        damaged, earlier_adapter,
+        ending::Ending,
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
         machine::Machine,
         overwrite,
-        run_result::{Baseline, Ending, RunResult},
+        run_result::{Baseline, RunResult},
         step_lines,
     },
 };
@@ -148,17 +149,7 @@ impl Run {
     pub fn read_with_lines(path: &Path) -> Result<(Self, Lines)> {
         let run_file = path.join(RUN_FILE);
         if !run_file.is_file() {
-            let message = match path.parent().filter(|_| path.is_file()) {
-                Some(folder) => format!(
-                    "is a file: expected the folder of a run, or {}, for all runs in it",
-                    named(folder).display()
-                ),
-                None => {
-                    let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
-                    format!("{what}: expected the folder of a run, as `peft train --out` makes it")
-                }
-            };
-            return Err(Error::file(path, message));
+            return Err(holds_no_run(path));
         }
         let settings = damaged::settings(path, || "leave this run out".into())?;
         let result = RunResult::read(path)?;
@@ -279,6 +270,21 @@ fn named(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
+/// What is said of a path that is no folder of a run.
+fn holds_no_run(path: &Path) -> Error {
+    let message = match path.parent().filter(|_| path.is_file()) {
+        Some(folder) => format!(
+            "is a file: expected the folder of a run, or {}, for all runs in it",
+            named(folder).display()
+        ),
+        None => {
+            let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
+            format!("{what}: expected the folder of a run, as `peft train --out` makes it")
+        }
+    };
+    Error::file(path, message)
+}
+
 fn state(path: &Path, result: Option<&RunResult>) -> Result<State> {
     Ok(match result.map(|result| result.ending) {
         Some(Ending::Finished) => State::Finished,
@@ -287,7 +293,7 @@ fn state(path: &Path, result: Option<&RunResult>) -> Result<State> {
         Some(Ending::Halted) => State::Halted,
         // One of an earlier version: its adapter came last.
         None if overwrite::is_due(path) => State::Unfinished,
-        None if overwrite::has_own_adapter(path)? => State::Finished,
+        None if earlier_adapter::has_own_adapter(path)? => State::Finished,
         None => State::Unfinished,
     })
 }

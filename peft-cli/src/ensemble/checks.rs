@@ -10,9 +10,7 @@ use crate::{
     settings::Settings,
     sweep::{Plan, There},
     training::{
-        PreparedRun,
-        inputs::Base,
-        run_result::{Ending, RunResult, row_sums},
+        PreparedRun, ending::Ending, inputs::Base, row_sums::row_sums, run_result::RunResult,
     },
 };
 

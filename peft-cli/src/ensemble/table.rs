@@ -5,7 +5,7 @@ use peft_core::{evaluate::Vote, metrics::Metrics};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{output::table, training::run_result::Ending};
+use crate::{output::table, training::ending::Ending};
 
 /// A score of which less is better.
 const LESS_IS_BETTER: &str = "invalid";

@@ -44,10 +44,10 @@ use crate::{
         PreparedRun,
         closing::{numbers, resume_command},
         damaged, earlier_run,
+        ending::Ending,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         inputs::Base,
         places,
-        run_result::Ending,
         shared::Shared,
     },
     usage::listed,
@@ -177,19 +177,21 @@ impl Ensemble {
             true => output::line(table.json(None, None)),
             false => output::line(table.text()),
         };
-        let folders = plan.runs.iter().map(|run| format!(" --adapter {}", quoted(&run.folder)));
-        let model = settings.model.as_deref().map(quoted).unwrap_or_default();
         let by = if set.task()?.is_language_model() { " --rank-classes" } else { "" };
-        output::next(
-            "next: ",
-            &format!(
-                "peft eval --model {model}{}{}{same_device} --vote majority{by} --data ROWS.jsonl",
-                folders.collect::<String>(),
-                numbers(&settings)
-            ),
-        );
+        output::next("next: ", &vote_command(&plan, &settings, &same_device, by));
         Ok(printed?)
     }
+}
+
+/// The command by which all members vote on other rows.
+fn vote_command(plan: &Plan, settings: &Settings, same_device: &Given, by: &str) -> String {
+    let folders = plan.runs.iter().map(|run| format!(" --adapter {}", quoted(&run.folder)));
+    let model = settings.model.as_deref().map(quoted).unwrap_or_default();
+    format!(
+        "peft eval --model {model}{}{}{same_device} --vote majority{by} --data ROWS.jsonl",
+        folders.collect::<String>(),
+        numbers(settings)
+    )
 }
 
 /// The settings of the ensemble in a folder.

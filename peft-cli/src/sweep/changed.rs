@@ -10,8 +10,7 @@ use crate::{
     message,
     settings::Settings,
     training::{
-        PreparedRun, damaged,
-        run_result::{Ending, RunResult, all_row_sums},
+        PreparedRun, damaged, ending::Ending, row_sums::all_row_sums, run_result::RunResult,
         shared::Shared,
     },
 };

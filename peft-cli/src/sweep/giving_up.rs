@@ -5,7 +5,7 @@ use peft_core::{Error, Result, adapter::FolderLock};
 use super::{halving::Halving, plan::Plan, screen::Screen};
 use crate::{
     compare::{Metric, Run, State},
-    training::run_result::{Ending, RunResult},
+    training::{ending::Ending, run_result::RunResult},
 };
 
 /// Leaves out those of the runs at these places that are worse than others after a part of their steps. What is decided

@@ -18,11 +18,7 @@ use crate::{
         train_config::train_config,
     },
     shard::Shard,
-    training::{
-        damaged,
-        file_names::RUN_FILE,
-        run_result::{Ending, RunResult},
-    },
+    training::{damaged, ending::Ending, file_names::RUN_FILE, run_result::RunResult},
 };
 
 /// Settings that a run takes from its rows, if nobody gives them.

@@ -35,11 +35,13 @@ use crate::{
     signals::Signals,
     training::{
         PreparedRun, earlier_run,
+        ending::Ending,
         file_names::{REPORT, RUN_FILE},
         overwrite,
         progress::Progress,
         run_folder::{RunFolder, Start},
-        run_result::{self, Ending, RunResult},
+        run_result::{self, RunResult},
+        saving,
         shared::Shared,
         validation::Recorder,
     },
@@ -265,7 +267,7 @@ impl Work<'_> {
         let result = RunResult::finished(&run, &trained, train_loss);
         let peak_memory = result.peak_memory.filter(|_| is_alone);
         let result = RunResult { peak_memory, ..result };
-        run_result::save(&trained, &result, out)?;
+        saving::save(&trained, &result, out)?;
         ended::write(&run, &trained, &self.signals, out)?;
         if let Some(message) = progress.loss_at_end() {
             screen.tell(&format!("warning: {}: {message}", planned.name));

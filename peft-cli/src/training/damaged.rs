@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use peft_core::{Adapter, Error, Result, train::checkpoint::Checkpoints};
 
 use super::{
+    earlier_adapter,
     file_names::{CHECKPOINTS, METRICS, RUN_FILE},
-    overwrite,
 };
 use crate::{
     output::quoted,
@@ -72,7 +72,7 @@ pub fn in_run(error: Error, folder: &Path) -> Error {
 
 /// An adapter of the run in `folder`: its newest complete checkpoint, else its own.
 fn learnt(folder: &Path) -> Option<PathBuf> {
-    let own = || overwrite::has_own_adapter(folder).is_ok_and(|has| has);
+    let own = || earlier_adapter::has_own_adapter(folder).is_ok_and(|has| has);
     newest(folder).or_else(|| own().then(|| folder.to_path_buf()))
 }
 

@@ -5,9 +5,8 @@ use std::path::Path;
 use peft_core::{Error, Result, formats::read, train::checkpoint::Checkpoints};
 
 use super::{
-    damaged,
+    damaged, earlier_adapter,
     file_names::{CHECKPOINTS, METRICS, RUN_FILE},
-    overwrite,
     run_result::RunResult,
     step_lines,
 };
@@ -78,7 +77,7 @@ pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
     let steps = step_lines::count(&metrics)?;
     let mut damaged = String::new();
     let note = |text: &str| damaged.push_str(&format!("\n  {text}"));
-    if (!overwrite::has_own_adapter(out)? && steps <= settings.checkpoint_every.unwrap_or(0))
+    if (!earlier_adapter::has_own_adapter(out)? && steps <= settings.checkpoint_every.unwrap_or(0))
         || Checkpoints::new(out, 1).newest(note)?.is_some()
     {
         return Ok(());

@@ -22,11 +22,15 @@
 //! | [`run_folder`] | what a run puts into its folder before its first step |
 //! | `file_names` | what the files of that folder are called |
 //! | `damaged` | files of that folder that were cut off, and the way out |
+//! | [`ending`] | what became of a run |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
+//! | [`row_sums`] | sums that tell its rows from others |
+//! | [`saving`] | its adapter and its result are put into its folder |
 //! | [`validation`] | what its best step predicts for the validation rows |
 //! | [`samples`] | texts that a language model writes with its adapter |
 //! | [`machine`] | the machine that it was made on |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
+//! | `earlier_adapter` | the adapter that the other one left |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
 //! | `frozen_layers` | the layers that nothing trained reaches, and what is kept of them |
 //! | `expected_memory` | how much memory it is expected to take |
@@ -41,7 +45,9 @@ pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
 pub(crate) mod damaged;
+pub(crate) mod earlier_adapter;
 pub mod earlier_run;
+pub mod ending;
 pub(crate) mod expected_memory;
 pub(crate) mod file_names;
 mod frozen_layers;
@@ -60,11 +66,13 @@ pub mod progress;
 mod remembered;
 mod replicas;
 mod resumed;
+pub mod row_sums;
 pub mod run_folder;
 pub mod run_numbers;
 pub mod run_result;
 pub mod run_screen;
 pub mod samples;
+pub mod saving;
 pub mod shared;
 pub mod started_from;
 pub mod step_lines;

@@ -10,13 +10,10 @@
 
 use std::{fs, path::Path};
 
-use peft_core::{
-    Adapter, Error, Result,
-    adapter::{atomic, codec::sha256, own_file},
-    train::checkpoint::Checkpoints,
-};
+use peft_core::{Adapter, Error, Result, adapter::atomic, train::checkpoint::Checkpoints};
 
 use super::{
+    earlier_adapter::{self, has_earlier_adapter, has_own_adapter},
     file_names::{
         CHECKPOINTS, EVALUATIONS, METRICS, REPORT, RESULT, RUN_FILE, TENSORBOARD, VALIDATION,
     },
@@ -26,9 +23,6 @@ use crate::{settings::file, tensorboard::is_of_run};
 
 /// Holds the settings of the run that replaces another, until they are `run.toml`.
 const NEXT: &str = ".peft.next.toml";
-/// Holds the SHA-256 of the fields of an adapter that an earlier run left, which tell it from others.
-const EARLIER: &str = ".peft.earlier";
-
 /// Replaces the run in `out`, if there is one, by one with these settings that has made no step.
 ///
 /// # Errors
@@ -97,9 +91,7 @@ fn begin_new(out: &Path) -> Result<()> {
         // What is no step's line is not lost: no run wrote it.
         step_lines::keep_up_to(0, &metrics)?;
     }
-    if Adapter::exists(out) {
-        atomic::write_file(&out.join(EARLIER), sum_of_fields(out)?.as_bytes())?;
-    }
+    earlier_adapter::remember(out)?;
     atomic::rename(&next, &out.join(RUN_FILE))
 }
 
@@ -129,23 +121,11 @@ fn clean(out: &Path) {
 ///
 /// [`Error::Write`].
 pub fn forget(out: &Path) -> Result<()> {
-    remove_if_there(&out.join(NEXT))
-}
-
-/// Whether `out` holds an adapter of the run that is there, not one that the run before it left.
-///
-/// # Errors
-///
-/// [`Error::Read`].
-pub fn has_own_adapter(out: &Path) -> Result<bool> {
-    // A file that cannot be read names no earlier adapter.
-    let earlier = fs::read_to_string(out.join(EARLIER)).unwrap_or_default();
-    Ok(Adapter::exists(out) && sum_of_fields(out)? != earlier)
-}
-
-/// Whether the run before this one left an adapter in `out`, and this one has not ended yet.
-pub fn has_earlier_adapter(out: &Path) -> bool {
-    out.join(EARLIER).exists()
+    let next = out.join(NEXT);
+    match is_due(out) {
+        true => fs::remove_file(&next).map_err(Error::write(&next)),
+        false => Ok(()),
+    }
 }
 
 /// Whether the adapter in `out` is that of a run which another one replaces, and that one has none yet.
@@ -160,32 +140,13 @@ pub fn holds_replaced(out: &Path) -> Result<bool> {
     Ok(is_due(out) || !has_own_adapter(out)?)
 }
 
-/// The run has an adapter of its own: no earlier one is left.
-///
-/// # Errors
-///
-/// [`Error::Write`].
-pub fn adapter_saved(out: &Path) -> Result<()> {
-    remove_if_there(&out.join(EARLIER))
-}
-
-fn remove_if_there(path: &Path) -> Result<()> {
-    match path.exists() {
-        true => fs::remove_file(path).map_err(Error::write(path)),
-        false => Ok(()),
-    }
-}
-
-/// Of the file that holds the sums of the adapter's others; earlier versions wrote them into its config.
-fn sum_of_fields(out: &Path) -> Result<String> {
-    let path = out.join(own_file::file_of(out));
-    fs::read(&path).map(|bytes| sha256(&bytes)).map_err(Error::read(&path))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use super::{
+        super::earlier_adapter::{EARLIER, adapter_saved, remember},
+        *,
+    };
 
     /// The event file of that run.
     const EVENTS: &str = "events.out.tfevents.1.peft";
@@ -289,7 +250,7 @@ mod tests {
             |out| atomic::set_aside(&out.join(VALIDATION)).unwrap(),
             |out| atomic::set_aside(&out.join(REPORT)).unwrap(),
             |out| atomic::set_aside(&out.join(TENSORBOARD).join(EVENTS)).unwrap(),
-            |out| fs::write(out.join(EARLIER), sum_of_fields(out).unwrap()).unwrap(),
+            |out| remember(out).unwrap(),
             |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
         ];
         for made in 0..=steps.len() {

@@ -1,11 +1,11 @@
 //! `result.json`: how a run ended, and what its other files do not say. It is there from the first step on, so that a run
 //! that was killed is told from one that has ended.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use peft_core::{
-    Adapter, Error, Result,
-    adapter::{atomic, codec::sha256},
+    Error, Result,
+    adapter::atomic,
     data::Example,
     formats::read,
     metrics::Metrics,
@@ -16,27 +16,13 @@ use serde_json::{Map, Value};
 
 use super::{
     PreparedRun, TrainedRun, damaged,
-    file_names::{PREDICTIONS, RESULT, RUN_FILE, TASK_NAME, TASKS},
+    ending::Ending,
+    file_names::{RESULT, TASKS},
     machine::Machine,
-    overwrite,
+    row_sums::sum_of_all,
     started_from::StartedFrom,
 };
 use crate::screen::memory;
-
-/// What became of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// It has begun, and not ended: it goes on, or was killed.
-    #[default]
-    Begun,
-    /// It has an adapter.
-    Finished,
-    /// Its loss was no number any more.
-    Diverged,
-    /// A sweep gave it up, since others were better after as many steps.
-    Halted,
-}
 
 /// What is compared with training runs and is none of this program: a base model alone, or what another program trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -198,7 +184,8 @@ impl RunResult {
         }
     }
 
-    /// Whether it is of rows with these [sums](row_sums); of an earlier version, which knows none, that is taken for granted.
+    /// Whether it is of rows with these [sums](super::row_sums::row_sums); of an earlier version, which knows none, that is
+    /// taken for granted.
     pub fn is_of_rows(&self, [train, valid]: &[Option<String>; 2]) -> bool {
         let same = |known: &Option<String>, now: &Option<String>| {
             known.as_ref().zip(now.as_ref()).is_none_or(|(known, now)| known == now)
@@ -258,28 +245,6 @@ fn of_tasks(run: &PreparedRun, scores: Option<&Metrics>) -> Vec<TaskResult> {
     run.joint_tasks(0).tasks.iter().map(result).collect()
 }
 
-/// The sums of a run's training rows, unless its seed draws them, and of its validation rows.
-pub fn row_sums(run: &PreparedRun) -> [Option<String>; 2] {
-    let [train, valid] = all_row_sums(run);
-    [train.filter(|_| run.settings.train_rows.is_none()), valid]
-}
-
-/// The sums of a run's training rows, of those that its seed draws, too, and of its validation rows.
-pub fn all_row_sums(run: &PreparedRun) -> [Option<String>; 2] {
-    let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
-        run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
-    [Some(sum_of_all(train)), Some(sum_of_all(valid))]
-}
-
-/// One sum for the rows of several tasks; that of the rows where there is one.
-fn sum_of_all(rows: Vec<&[Example]>) -> String {
-    let sums: Vec<String> = rows.into_iter().map(sum_of_rows).collect();
-    match sums.as_slice() {
-        [one] => one.clone(),
-        all => sha256(all.join("\n").as_bytes()),
-    }
-}
-
 /// Keeps that a run ended since its loss was no number, if this error says so.
 ///
 /// # Errors
@@ -293,94 +258,10 @@ pub fn diverged(run: &PreparedRun, error: &Error, folder: &Path) -> Result<()> {
     RunResult { ending, last_step: Some(*step), total_steps, ..result }.write(folder)
 }
 
-/// Puts what a run has made into its folder: the adapter (of several tasks theirs before it), and then its result. Predictions of an earlier adapter get
-/// another name, so that nobody takes them for those of this one.
-///
-/// # Errors
-///
-/// [`Error::Write`]; the run can be resumed then.
-pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<()> {
-    rename_predictions(folder)?;
-    let of_tasks = folder.join(TASKS);
-    for (name, adapter) in &trained.tasks {
-        rename_predictions(&of_tasks.join(name))?;
-        adapter.save(&of_tasks.join(name))?;
-    }
-    trained.adapter.save(folder)?;
-    // Only the run that was replaced here can have left some.
-    if overwrite::has_earlier_adapter(folder) {
-        remove_others(&of_tasks, |name| trained.tasks.iter().any(|(known, _)| known == name))?;
-    }
-    overwrite::adapter_saved(folder)?;
-    // A run that was continued has all settings from its file; which of them were given, and what computed, is known since
-    // it began.
-    let RunResult { derived, computed_by, devices, .. } =
-        RunResult::read(folder)?.unwrap_or_default();
-    RunResult { derived, computed_by, devices, ..result.clone() }.write(folder)
-}
-
-/// Removes the adapters of tasks that this run does not have: an earlier one left them. Whatever else lies there, such as
-/// the folder of another run, stays.
-fn remove_others(of_tasks: &Path, is_ours: impl Fn(&str) -> bool) -> Result<()> {
-    if !of_tasks.is_dir() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(of_tasks).map_err(Error::read(of_tasks))? {
-        let path = entry.map_err(Error::read(of_tasks))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| !is_ours(name) && is_of_task(&path, name)) {
-            atomic::remove(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a folder is what a joint run keeps of the task of this name, and not a run of its own.
-fn is_of_task(folder: &Path, name: &str) -> bool {
-    if folder.join(RUN_FILE).exists() || !Adapter::exists(folder) {
-        return false;
-    }
-    // One that cannot be read does not say whose it is.
-    Adapter::load(folder).is_ok_and(|adapter| adapter.config.own.recipe[TASK_NAME] == *name)
-}
-
-fn rename_predictions(folder: &Path) -> Result<()> {
-    for name in PREDICTIONS {
-        let path = folder.join(name);
-        if path.is_file() {
-            atomic::rename(&path, &folder.join(format!("earlier-{name}")))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn predictions_of_an_earlier_adapter_get_another_name() {
-        let dir = tempfile::tempdir().unwrap();
-        rename_predictions(dir.path()).unwrap();
-        std::fs::write(dir.path().join("predictions.csv"), "old").unwrap();
-        rename_predictions(dir.path()).unwrap();
-        assert!(!dir.path().join("predictions.csv").exists());
-        let kept = std::fs::read_to_string(dir.path().join("earlier-predictions.csv")).unwrap();
-        assert_eq!(kept, "old");
-    }
-
-    /// [`adapter_run`](crate::adapter_run) reads them.
-    #[test]
-    fn endings_have_the_names_that_are_read_elsewhere() {
-        let dir = tempfile::tempdir().unwrap();
-        for (ending, says) in [(Ending::Begun, Some("begun")), (Ending::Diverged, Some("diverged"))]
-        {
-            RunResult { ending, ..RunResult::default() }.write(dir.path()).unwrap();
-            let found = peft_core::formats::read::json(&dir.path().join(RESULT)).unwrap();
-            assert_eq!(found["ending"].as_str(), says);
-        }
-    }
 
     #[test]
     fn a_result_comes_back() {

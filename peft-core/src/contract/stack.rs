@@ -67,15 +67,15 @@ pub struct StackInput {
 impl StackInput {
     /// Creates the input from rows and their mask, which determines the positions.
     ///
-    /// `mask` `[B, S]` tells which entries of `embeddings` are real.
+    /// `mask` `[B, S]` tells which entries of `embeddings` `[B, S, H]` are real.
     pub fn new(side: Side, embeddings: Tensor<3>, mask: &Mask, past: VirtualTokens) -> Self {
         let nothing = Mask::full(1, 0);
         let visibility = Visibility::new(&nothing, mask, &past, side == Side::Decoder);
         Self::with(side, None, embeddings, past, visibility)
     }
 
-    /// Creates the input from packed rows of a decoder: each of their `blocks` sees `past` and
-    /// itself, and its positions follow those of `past`.
+    /// Creates the input from packed rows of a decoder, shaped as for [`new`](Self::new): each of their `blocks` sees
+    /// `past` and itself, and its positions follow those of `past`.
     pub fn packed(
         embeddings: Tensor<3>,
         mask: &Mask,
@@ -86,8 +86,8 @@ impl StackInput {
         Self::with(Side::Decoder, None, embeddings, past, visibility)
     }
 
-    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`. If
-    /// that is an infix, it stands among these tokens and the rows, where the cache says.
+    /// Creates the input from rows of a decoder, shaped as for [`new`](Self::new), that follow the tokens of a cache, which
+    /// follow `past`. If that is an infix, it stands among these tokens and the rows, where the cache says.
     pub fn after(
         tokens: TokenCache,
         embeddings: Tensor<3>,

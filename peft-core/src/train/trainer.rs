@@ -253,21 +253,26 @@ fn steps<'a, M: PeftMethod>(
     if let Some(note) = scale.and_then(|scale| scale.note(state.counters.step)) {
         observer.note(&note);
     }
+    Ok(outcome(state, trainer.total, interrupted))
+}
+
+/// What a run has made: its best step, or the last one where none was scored.
+fn outcome<M: PeftMethod>(state: State<M>, total_steps: usize, interrupted: bool) -> Outcome<M> {
     let (best_step, trainable) = match (state.counters.best, state.best) {
         (Some((step, _)), Some(best)) => (step, best),
         _ => (state.counters.step, state.trainable.fold()),
     };
     let best = state.counters.history.iter().rfind(|evaluation| evaluation.step == best_step);
-    Ok(Outcome {
+    Outcome {
         trainable,
         step: best_step,
         metrics: best.map(|evaluation| evaluation.metrics.clone()),
         last_step: state.counters.step,
-        total_steps: trainer.total,
+        total_steps,
         history: state.counters.history,
         interrupted,
-        stopped_early: !interrupted && state.counters.step < trainer.total,
-    })
+        stopped_early: !interrupted && state.counters.step < total_steps,
+    }
 }
 
 /// What stays the same during a run.

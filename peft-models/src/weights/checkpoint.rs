@@ -132,40 +132,11 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Option<Tensor<D>>> {
-        self.take_as(name, name, shape, self.dtype)
+        let data = self.take_data(name, name, &shape, self.dtype)?;
+        Ok(data.map(|data| Tensor::from_data(data, (&self.device, self.dtype))))
     }
 
-    /// A tensor that must be there, under one of several names of which the first is the usual one. If several are
-    /// there, they must be equal.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tensor`] as [`take`](Self::take), and if two of them differ.
-    pub fn take_one_of<const D: usize>(
-        &mut self,
-        names: [&str; 3],
-        shape: [usize; D],
-    ) -> Result<Tensor<D>> {
-        let chosen = self.one_of(names)?;
-        match self.take_as(names[0], chosen, shape, self.dtype)? {
-            Some(tensor) => Ok(tensor),
-            None => self.take(chosen, shape),
-        }
-    }
-
-    /// The tensor `name`, which the source has under the name `chosen`, in a type.
-    fn take_as<const D: usize>(
-        &mut self,
-        name: &str,
-        chosen: &str,
-        shape: [usize; D],
-        dtype: DType,
-    ) -> Result<Option<Tensor<D>>> {
-        let data = self.take_data(name, chosen, &shape, dtype)?;
-        Ok(data.map(|data| Tensor::from_data(data, (&self.device, dtype))))
-    }
-
-    /// The same on the host.
+    /// The numbers of the tensor `name`, which the source has under the name `chosen`, in a type, on the host.
     fn take_data(
         &mut self,
         name: &str,

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use peft_core::adapter::atomic;
+use peft_core::{Error, adapter::atomic};
 use serde_json::{Map, Value};
 
 use super::EvalArgs;
 use crate::{
-    error::CliResult,
+    error::{CliError, CliResult},
     output,
     predictions::Format,
     shard::{Block, Cut, Taken},
@@ -30,6 +30,32 @@ pub(super) fn show_part(taken: &Taken, block: &Block) -> CliResult {
 }
 
 impl EvalArgs {
+    /// The part of the rows that is taken, and the file of its predictions with its format.
+    pub(super) fn taken(&self) -> CliResult<(Taken, Format)> {
+        if self.predictions.is_some()
+            && self.max_new_tokens.is_none()
+            && self.rank_classes.is_none()
+        {
+            let message =
+                "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
+            return Err(CliError::Usage(message.into()));
+        }
+        // Before the name becomes that of a part: scores are on standard output.
+        let named = self.predictions.as_deref();
+        output::check_output("--predictions", named.filter(|named| output::is_stdout(named)), &[])?;
+        let taken = self.part.take("--predictions", named)?;
+        output::check_output("--predictions", taken.output.as_deref(), &self.inputs())?;
+        let format = Format::of(None, "--predictions", taken.output.as_deref())?;
+        taken.check_format("--predictions", format)?;
+        if taken.shard.is_some() && self.out.is_some() {
+            let message = "an evaluation is of all rows, and --shard takes a part of them: write predictions, of classes and \
+                           answers by `peft predict --shard`, of texts by --predictions, whose parts `peft merge` puts \
+                           together and scores";
+            return Err(Error::setting("--out", message).into());
+        }
+        Ok((taken, format))
+    }
+
     /// Writes the predictions of a block of a run.
     pub(super) fn write_predictions(
         &self,

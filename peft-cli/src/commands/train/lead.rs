@@ -21,6 +21,7 @@ use crate::{
         progress::Progress,
         run_folder::{RunFolder, Start},
         run_result::{self, RunResult},
+        saving,
         validation::Recorder,
     },
 };
@@ -77,7 +78,7 @@ pub(super) fn lead(
         });
     }
     let train_loss = progress.train_loss().map(|(loss, _)| loss);
-    run_result::save(&trained, &RunResult::finished(&run, &trained, train_loss), out)?;
+    saving::save(&trained, &RunResult::finished(&run, &trained, train_loss), out)?;
     if let Some(message) = progress.loss_at_end() {
         output::tell(format!("warning: {message}"));
     }

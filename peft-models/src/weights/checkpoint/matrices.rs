@@ -38,12 +38,12 @@ impl Weights {
         self.take_large(name, name, [columns, rows], true)
     }
 
-    /// As [`take_matrix`](Self::take_matrix), of a matrix with one of several names, as in
-    /// [`take_one_of`](Self::take_one_of).
+    /// As [`take_matrix`](Self::take_matrix), of a matrix under one of several names, of which the first is the usual one. If
+    /// several are there, they must be equal.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`take_one_of`](Self::take_one_of).
+    /// [`Error::Tensor`](peft_core::Error::Tensor) as [`take`](Self::take), and if two of them differ.
     pub(crate) fn take_matrix_of(&mut self, names: [&str; 3], shape: [usize; 2]) -> Result<Matrix> {
         let chosen = self.one_of(names)?;
         match self.take_stored(names[0], chosen, shape)? {
