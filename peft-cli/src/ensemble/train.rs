@@ -38,7 +38,7 @@ use crate::{
     session::Session,
     settings::{Settings, file, whole},
     signals::{AFTER_STEP, Signals},
-    sweep::{Plan, There, Work, check},
+    sweep::{Plan, There, Work, check, elsewhere},
     text_settings::TextArgs,
     training::{
         PreparedRun,
@@ -118,6 +118,7 @@ impl Ensemble {
         let base = shared.base(&first, &device)?;
         // Also where nothing is left to train: members vote on the base model, and on the rows, that they were made with.
         same_base(&plan, &there, &base)?;
+        elsewhere::check(&plan, &there, &device, &shared)?;
         let first = match resume {
             true => PreparedRun::resumed(first, &device, &shared)?,
             false => PreparedRun::sharing(first, &device, &shared)?,
