@@ -46,6 +46,7 @@ use crate::{
         damaged, earlier_run,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         inputs::Base,
+        moved::Moved,
         places,
         run_result::Ending,
         shared::Shared,
@@ -97,9 +98,13 @@ impl Ensemble {
         if let Some(warning) = lock.warning() {
             output::note(format!("note: {warning}"));
         }
+        let mut moved = Moved::default();
         match resume {
             true => {
-                settings = continued(settings, settings_of(&out)?, &out)?;
+                let used = continued(settings.clone(), settings_of(&out)?, &out)?;
+                // Members go on from their checkpoints, where they started from an adapter.
+                moved = Moved::of(&settings, &used, &out.join(ENSEMBLE), false);
+                settings = used;
                 if settings.chat_date.is_none() {
                     settings.chat_date = day_of_first(&settings, &out);
                 }
@@ -109,18 +114,19 @@ impl Ensemble {
         settings.out = Some(out.clone());
         let count = check_settings(&settings)?;
         places::check_inputs(&out, &settings)?;
-        let plan = Plan::of_seeds(&settings, &out, count)?;
+        let plan = Plan::of_seeds(&settings, &out, count).map_err(|error| moved.explain(error))?;
         let there = plan.there()?;
         let device = device::choose(self.device)?;
         let shared = Shared::default();
         let already = there.iter().filter(|there| matches!(there, There::Ended(_))).count();
         let first = plan.runs[0].settings.clone();
-        let base = shared.base(&first, &device)?;
+        let base = shared.base(&first, &device).map_err(|error| moved.explain(error))?;
         // Also where nothing is left to train: members vote on the base model, and on the rows, that they were made with.
         same_base(&plan, &there, &base)?;
         elsewhere::check(&plan, &there, &device, &shared)?;
         let first = match resume {
-            true => PreparedRun::resumed(first, &device, &shared)?,
+            true => PreparedRun::resumed(first, &device, &shared)
+                .map_err(|error| moved.explain(error))?,
             false => PreparedRun::sharing(first, &device, &shared)?,
         };
         if let Some(reason) = cannot_vote(first.task, first.problem_type()) {

@@ -268,6 +268,22 @@ fn members_vote_on_the_base_and_the_rows_that_they_were_made_with() {
     }
     // As they were, nothing is wrong.
     assert_eq!(stdout(&mut resume("2")), table);
+    // Nor where they are elsewhere, and flags say where.
+    fs::create_dir(at("away")).unwrap();
+    for name in ["model", "train.jsonl", "valid.jsonl"] {
+        fs::rename(at(name), at("away").join(name)).unwrap();
+    }
+    let (code, said) = refused(&mut resume("2"));
+    let says = "not all that many/ensemble.toml names is there from here: give where it is now, with --model, --train and --valid";
+    assert!(code == Some(1) && said.contains(says), "{said}");
+    let moved = |valid: &str| {
+        let mut command = resume("2");
+        command.args(["--model=away/model", "--train=away/train.jsonl", "--valid", valid]);
+        command
+    };
+    let (code, said) = refused(&mut moved("away/train.jsonl"));
+    assert!(code == Some(1) && said.contains("and what was there was another"), "{said}");
+    assert_eq!(stdout(&mut moved("away/valid.jsonl")), table);
 }
 
 #[test]
