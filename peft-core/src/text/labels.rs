@@ -41,8 +41,8 @@ use crate::{
 /// another order.
 ///
 /// # Errors
-/// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
-/// it.
+/// [`Error::UnknownClass`] at the record's line, naming the label and the list, if the label is not in it;
+/// [`Error::Data`] if it is a number, and what the numbers mean is to be said first.
 pub(super) fn label_index(
     labels: &Labels,
     name: &str,
@@ -59,14 +59,14 @@ pub(super) fn label_index(
             let source = known.said_by(record);
             let called =
                 own.map_or_else(String::new, |own| format!(", which {source} calls `{own}`"));
-            let way_out = match own {
-                Some(_) => String::new(),
-                None => format!(
-                    "; {source} names no class {number}: if it describes other rows, set `labels` to the names of all \
+            let found = format!("found label `{name}`{called}, expected one of: {listed}");
+            match own {
+                Some(_) => record.unknown_class(found),
+                None => record.error(format!(
+                    "{found}; {source} names no class {number}: if it describes other rows, set `labels` to the names of all \
                      classes"
-                ),
-            };
-            record.error(format!("found label `{name}`{called}, expected one of: {listed}{way_out}"))
+                )),
+            }
         });
     }
     let own = |name: &String| label_text(&Value::from(name.as_str()));
@@ -79,16 +79,18 @@ pub(super) fn label_index(
     let alike = |own: String| is_same_class(&own, name);
     let by_value = || labels.names().iter().position(|name| own(name).is_some_and(alike));
     labels.index(name).or_else(by_value).or_else(index).ok_or_else(|| {
-        let or_index = match (labels.is_sorted(), number()) {
-            _ if numbered() => String::new(),
-            (true, None) => String::new(),
-            (true, Some(_)) => "; they were sorted, so that a number is none of their indices: if theirs is the order of \
-                                the numbers, set `labels` to them; else train with them in that order, or write names"
-                .to_owned(),
-            (false, _) => format!(", or an index from 0 to {}", labels.len() - 1),
-        };
-        let listed = listed(labels);
-        record.error(format!("found label `{name}`, expected one of: {listed}{or_index}"))
+        let found = format!("found label `{name}`, expected one of: {}", listed(labels));
+        match (labels.is_sorted(), number()) {
+            _ if numbered() => record.unknown_class(found),
+            (true, None) => record.unknown_class(found),
+            (true, Some(_)) => record.error(format!(
+                "{found}; they were sorted, so that a number is none of their indices: if theirs is the order of the numbers, \
+                 set `labels` to them; else train with them in that order, or write names"
+            )),
+            (false, _) => {
+                record.unknown_class(format!("{found}, or an index from 0 to {}", labels.len() - 1))
+            }
+        }
     })
 }
 

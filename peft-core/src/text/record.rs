@@ -123,6 +123,11 @@ impl Record {
         Error::data(&self.path, self.line, message)
     }
 
+    /// Creates an error for the label of this row, which is none of the classes.
+    pub(super) fn unknown_class(&self, message: impl Into<String>) -> Error {
+        Error::unknown_class(&self.path, self.line, message)
+    }
+
     /// Returns what a name leads to, `null` included: the field of exactly this name, else what its
     /// dots lead to, as in `translation.en` or `answers.0.text`.
     pub fn value(&self, key: &str) -> Option<&Value> {
