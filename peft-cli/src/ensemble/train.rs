@@ -176,7 +176,7 @@ impl Ensemble {
             Error::Mismatch(format!("{why}; {MADE_ANEW}"))
         })?;
         let valid = settings.valid.clone().unwrap_or_default();
-        let table = scores(&set, &settings, &valid, (&signals, &again))?;
+        let table = scores((&set, &first), &settings, &valid, (&signals, &again))?;
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
         // Whoever reads what is printed, what is to be done next is told.
@@ -286,9 +286,9 @@ fn members(plan: &Plan, base: &Base, device: &burn::tensor::Device) -> CliResult
     Ok(AdapterSet { names: plan.runs.iter().map(|run| run.name.clone()).collect(), sessions })
 }
 
-/// The scores of members and of both votes.
+/// The scores of members and of both votes; `first` is the run of the first member.
 fn scores(
-    set: &AdapterSet,
+    (set, first): (&AdapterSet, &PreparedRun),
     settings: &Settings,
     valid: &[PathBuf],
     (signals, again): (&Signals, &Given),
@@ -308,6 +308,8 @@ fn scores(
             .transpose()?
             .unwrap_or(defaults.padding),
         shard: None,
+        // They were read as those of a member, to be learnt with or to be compared.
+        encoded: (set.labels(0) == first.labels.as_ref()).then(|| first.valid_rows()),
     };
     let scored = asked.score(set, &records, signals).map_err(|error| match error {
         CliError::Failed(Error::Stopped { .. }) => {

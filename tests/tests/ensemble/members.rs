@@ -286,6 +286,35 @@ fn members_vote_on_the_base_and_the_rows_that_they_were_made_with() {
     assert_eq!(stdout(&mut moved("away/valid.jsonl")), table);
 }
 
+/// What is told of validation rows as they are encoded is told once.
+#[test]
+fn validation_rows_are_encoded_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let valid = fs::read_to_string(rows("bert-prompt")).unwrap();
+    let unlabelled = "{\"input_ids\": [1, 2, 3]}";
+    fs::write(dir.path().join("valid.jsonl"), format!("{}\n{unlabelled}\n", valid.trim_end()))
+        .unwrap();
+    let mut first = peft(dir.path());
+    first.args(["train", "--method=ptv2", "--num-virtual-tokens=3", "--task=seq-cls", "--steps=2"]);
+    first.args([
+        "--batch-size=4",
+        "--train",
+        &rows("bert-prefix"),
+        "--valid=valid.jsonl",
+        "--model",
+    ]);
+    first.arg(root().join(tiny_model("bert")));
+    first.args(["--skip-unlabelled", "--ensemble=2", "--out=many"]);
+    let mut again = peft(dir.path());
+    again.args(["train", "--resume", "--out=many"]);
+    let outputs = [&mut first, &mut again].map(succeed);
+    for output in &outputs {
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(said.matches("rows have no label and are left out").count(), 1, "{said}");
+    }
+    assert_eq!(outputs[0].stdout, outputs[1].stdout);
+}
+
 #[test]
 fn members_that_diverge_make_no_ensemble() {
     let dir = tempfile::tempdir().unwrap();
