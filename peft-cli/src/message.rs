@@ -41,7 +41,7 @@ pub fn of_library(error: &Error) -> String {
             let meant = nearest_path(path);
             format!("{error}{}", did_you_mean(meant.as_deref().map(Path::display)))
         }
-        Error::Data { path, line, message } => {
+        Error::Data { path, line, message } | Error::UnknownClass { path, line, message } => {
             format!("{}, line {line}: {}", path.display(), of_row(message))
         }
         Error::Config { path, key, message } => {

@@ -45,6 +45,16 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
+    /// The label of a row is none of the classes.
+    #[error("{}, line {line}: {message}", path.display())]
+    UnknownClass {
+        /// The data file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What was found and what was expected.
+        message: String,
+    },
     /// A file is malformed as a whole, not in a single line or key.
     #[error("{}: {message}", path.display())]
     File {
@@ -252,6 +262,11 @@ impl Error {
     /// Creates an error for line `line` (from 1) of a data file.
     pub fn data(path: &Path, line: usize, message: impl Into<String>) -> Self {
         Self::Data { path: path.to_path_buf(), line, message: message.into() }
+    }
+
+    /// Creates an error for a label in line `line` (from 1) of a data file that is none of the classes.
+    pub fn unknown_class(path: &Path, line: usize, message: impl Into<String>) -> Self {
+        Self::UnknownClass { path: path.to_path_buf(), line, message: message.into() }
     }
 
     /// Creates an error for a whole file.

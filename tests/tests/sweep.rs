@@ -398,6 +398,66 @@ fn runs_of_what_was_changed_since_are_named() {
     assert!(said.contains("are those of now is not known"), "{said}");
 }
 
+/// As from another machine: the settings of the runs name the base model and the rows by paths that are not there.
+#[test]
+fn runs_that_name_the_same_files_by_other_paths_are_known() {
+    let dir = folder("");
+    let at = |name: &str| dir.path().join(name);
+    let rows = |name: &str| root().join(format!("tests/vectors/training/{name}/rows.jsonl"));
+    let write = |place: &str| {
+        let path = |name: &str| at(place).join(name);
+        let text = format!(
+            "model = {:?}\ntask = \"seq-cls\"\ntrain = {:?}\nvalid = {:?}\nsteps = 4\nbatch_size = 4\n\
+             method = \"head\"\n[grid]\nseed = [1, 2]\n",
+            path("bert"),
+            path("train.jsonl"),
+            path("valid.jsonl")
+        );
+        fs::write(at("sweep.toml"), text).unwrap();
+    };
+    fs::create_dir(at("there")).unwrap();
+    copy_model("bert", &at("there/bert"));
+    fs::copy(rows("bert-prefix"), at("there/train.jsonl")).unwrap();
+    fs::copy(rows("bert-prompt"), at("there/valid.jsonl")).unwrap();
+    write("there");
+    succeed(&mut sweep(dir.path(), "out", &["--shard", "1/2"]));
+    let before = ended(&at("out"));
+    assert_eq!(before.len(), 1);
+    fs::rename(at("there"), at("here")).unwrap();
+    write("here");
+    let dry = succeed(&mut sweep(dir.path(), "out", &["--dry-run"]));
+    let says = "note: seed=1 ended with the base model or rows at other paths";
+    assert!(stderr(&dry).contains(says), "{}", stderr(&dry));
+    assert!(stdout(&dry).ends_with("2 runs, 1 of them ended\n"), "{}", stdout(&dry));
+    let table = stdout(&succeed(&mut sweep(dir.path(), "out", &[])));
+    let after = ended(&at("out"));
+    assert_eq!((after.len(), after.get("seed=1")), (2, before.get("seed=1")));
+    assert_eq!(table, stdout(&succeed(&mut sweep(dir.path(), "whole", &[]))));
+    // Other settings beside the paths, other rows, and a model that is not there.
+    let refused = |says: &str| {
+        let refused = sweep(dir.path(), "out", &[]).output().unwrap();
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("out/seed=1: ") && said.contains("model is ") && said.contains(says),
+            "{said}"
+        );
+        assert!(said.contains("give another --out"), "{said}");
+        assert_eq!(ended(&at("out")), after);
+    };
+    let text = fs::read_to_string(at("sweep.toml")).unwrap();
+    fs::write(at("sweep.toml"), format!("lr = 0.5\n{text}")).unwrap();
+    refused("lr is 0.01, not 0.5");
+    write("here");
+    let train = fs::read_to_string(at("here/train.jsonl")).unwrap();
+    let changed: String = train.lines().map(|line| change(line) + "\n").collect();
+    fs::write(at("here/train.jsonl"), changed).unwrap();
+    refused("and what was there was another");
+    fs::write(at("here/train.jsonl"), train).unwrap();
+    fs::remove_file(at("here/bert/model.safetensors")).unwrap();
+    refused("and whether they are the same is not known: ");
+}
+
 /// A row with another token in it.
 fn change(line: &str) -> String {
     let mut row: Value = serde_json::from_str(line).unwrap();

@@ -16,7 +16,7 @@ use crate::{
     screen::rows::INTERVAL,
     shard::{Chosen, Shard},
     signals::{AFTER_STEP, Signals},
-    sweep::{Plan, SweepFile, There, Work, changed, check},
+    sweep::{Plan, SweepFile, There, Work, changed, check, elsewhere},
     training::{
         ending::Ending,
         file_names::{REPORT, RUN_FILE},
@@ -120,6 +120,18 @@ pub fn run(args: &SweepArgs) -> CliResult {
         ));
     }
     if args.dry_run {
+        let elsewhere = elsewhere::named_otherwise(&plan, &there)?;
+        if let Some(first) = elsewhere.first() {
+            let more = match elsewhere.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            output::note(format!(
+                "note: {}{more} ended with the base model or rows at other paths: whether these are the same is known once \
+                 the sweep goes on",
+                first.name
+            ));
+        }
         return dry_run(&plan, &there, &mine, args.shown.is_json());
     }
     if mine.is_empty() {
@@ -137,6 +149,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
     }
     args.on_device.apply()?;
     let (device, shared) = (device::choose(args.device)?, Shared::default());
+    elsewhere::check(&plan, &there, &device, &shared)?;
     changed::notes(&plan, (&mine, &there), &device, &shared).into_iter().for_each(output::note);
     let signals = Signals::follow(AFTER_STEP);
     let work = Work {

@@ -136,8 +136,9 @@ fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> 
     }
     let own = member.map(Arc::as_ref);
     let planned = settings.and_then(|settings| plan(args, settings, own));
-    let Planned { out, lock, resolved, .. } = together::planned(own, planned, settings_of)?;
-    let run = together::ready(own, prepared(args, resolved, args.resume, member), sums)?;
+    let Planned { out, lock, resolved, moved, .. } = together::planned(own, planned, settings_of)?;
+    let run = prepared(args, resolved, args.resume, member);
+    let run = together::ready(own, run.map_err(|error| moved.explain(error)), sums)?;
     lead(args, run, &out, &lock)
 }
 

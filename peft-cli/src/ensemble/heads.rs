@@ -48,13 +48,28 @@ impl<'a> Voters<'a> {
         text: &TextArgs,
         targets: bool,
     ) -> Result<Self> {
+        Self::knowing(set, None, (records, text), targets)
+    }
+
+    /// As [`new`](Self::new), where the rows as the first member reads them may be known, `of_first`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn knowing(
+        set: &'a AdapterSet,
+        of_first: Option<&Arc<Encoded>>,
+        (records, text): (&[Record], &TextArgs),
+        targets: bool,
+    ) -> Result<Self> {
         let order = set.same_classes()?;
         let mut rows: Vec<Arc<Encoded>> = Vec::with_capacity(set.sessions.len());
         for (place, session) in set.sessions.iter().enumerate() {
             let known = (0..place).find(|other| reads_alike(&set.sessions[*other], session));
-            let encoded = match known {
-                Some(other) => rows[other].clone(),
-                None => Arc::new(session.encode_records(records, text, targets)?),
+            let encoded = match (known, of_first.filter(|_| place == 0)) {
+                (Some(other), _) => rows[other].clone(),
+                (None, Some(of_first)) => of_first.clone(),
+                (None, None) => Arc::new(session.encode_records(records, text, targets)?),
             };
             session.check_lengths(&encoded, 0)?;
             if let Some(first) = rows.first()

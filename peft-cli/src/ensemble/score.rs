@@ -1,11 +1,13 @@
 //! The members of an ensemble and their votes, on rows with targets.
 
+use std::sync::Arc;
+
 use peft_core::{
     Error, PaddingSide, ProblemType, Result, Task,
     data::Labels,
     evaluate::{Assessment, Report, RowsRead, Vote},
     metrics::Metrics,
-    text::Record,
+    text::{Encoded, Record},
 };
 use serde_json::{Map, Value};
 
@@ -56,6 +58,8 @@ pub struct Asked<'a> {
     pub padding: PaddingSide,
     /// The part of the rows that is scored; `None` for all.
     pub shard: Option<Shard>,
+    /// The rows as the first member reads them with its head, where they are encoded already.
+    pub encoded: Option<&'a Arc<Encoded>>,
 }
 
 /// What an ensemble scores.
@@ -145,7 +149,7 @@ impl Asked<'_> {
         signals: &Signals,
     ) -> CliResult<Scored> {
         let tell = |_, _| signals.flow();
-        let voters = Voters::new(set, records, self.text, true)?;
+        let voters = Voters::knowing(set, self.encoded, (records, self.text), true)?;
         let voters = voters.with_batch_size(self.batch_size).with_padding(self.padding);
         let voters = voters.with_watch(RowsRead(&tell));
         let block = self.block(voters.rows().examples.len());

@@ -38,7 +38,7 @@ use crate::{
     session::Session,
     settings::{Settings, file, whole},
     signals::{AFTER_STEP, Signals},
-    sweep::{Plan, There, Work, check},
+    sweep::{Plan, There, Work, check, elsewhere},
     text_settings::TextArgs,
     training::{
         PreparedRun,
@@ -47,6 +47,7 @@ use crate::{
         ending::Ending,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         inputs::Base,
+        moved::Moved,
         places,
         shared::Shared,
     },
@@ -97,9 +98,13 @@ impl Ensemble {
         if let Some(warning) = lock.warning() {
             output::note(format!("note: {warning}"));
         }
+        let mut moved = Moved::default();
         match resume {
             true => {
-                settings = continued(settings, settings_of(&out)?, &out)?;
+                let used = continued(settings.clone(), settings_of(&out)?, &out)?;
+                // Members go on from their checkpoints, where they started from an adapter.
+                moved = Moved::of(&settings, &used, &out.join(ENSEMBLE), false);
+                settings = used;
                 if settings.chat_date.is_none() {
                     settings.chat_date = day_of_first(&settings, &out);
                 }
@@ -109,17 +114,19 @@ impl Ensemble {
         settings.out = Some(out.clone());
         let count = check_settings(&settings)?;
         places::check_inputs(&out, &settings)?;
-        let plan = Plan::of_seeds(&settings, &out, count)?;
+        let plan = Plan::of_seeds(&settings, &out, count).map_err(|error| moved.explain(error))?;
         let there = plan.there()?;
         let device = device::choose(self.device)?;
         let shared = Shared::default();
         let already = there.iter().filter(|there| matches!(there, There::Ended(_))).count();
         let first = plan.runs[0].settings.clone();
-        let base = shared.base(&first, &device)?;
+        let base = shared.base(&first, &device).map_err(|error| moved.explain(error))?;
         // Also where nothing is left to train: members vote on the base model, and on the rows, that they were made with.
         same_base(&plan, &there, &base)?;
+        elsewhere::check(&plan, &there, &device, &shared)?;
         let first = match resume {
-            true => PreparedRun::resumed(first, &device, &shared)?,
+            true => PreparedRun::resumed(first, &device, &shared)
+                .map_err(|error| moved.explain(error))?,
             false => PreparedRun::sharing(first, &device, &shared)?,
         };
         if let Some(reason) = cannot_vote(first.task, first.problem_type()) {
@@ -169,7 +176,7 @@ impl Ensemble {
             Error::Mismatch(format!("{why}; {MADE_ANEW}"))
         })?;
         let valid = settings.valid.clone().unwrap_or_default();
-        let table = scores(&set, &settings, &valid, (&signals, &again))?;
+        let table = scores((&set, &first), &settings, &valid, (&signals, &again))?;
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
         // Whoever reads what is printed, what is to be done next is told.
@@ -281,9 +288,9 @@ fn members(plan: &Plan, base: &Base, device: &burn::tensor::Device) -> CliResult
     Ok(AdapterSet { names: plan.runs.iter().map(|run| run.name.clone()).collect(), sessions })
 }
 
-/// The scores of members and of both votes.
+/// The scores of members and of both votes; `first` is the run of the first member.
 fn scores(
-    set: &AdapterSet,
+    (set, first): (&AdapterSet, &PreparedRun),
     settings: &Settings,
     valid: &[PathBuf],
     (signals, again): (&Signals, &Given),
@@ -303,6 +310,8 @@ fn scores(
             .transpose()?
             .unwrap_or(defaults.padding),
         shard: None,
+        // They were read as those of a member, to be learnt with or to be compared.
+        encoded: (set.labels(0) == first.labels.as_ref()).then(|| first.valid_rows()),
     };
     let scored = asked.score(set, &records, signals).map_err(|error| match error {
         CliError::Failed(Error::Stopped { .. }) => {

@@ -81,9 +81,10 @@ impl ClassField<'_> {
     /// An error about a row whose label is no class, with the way out; other errors as they are.
     pub fn with_way_out(&self, error: Error, row: &Record) -> Error {
         match (error, self.unknown(row)) {
-            (Error::Data { path, line, message }, Some(label))
-                if path == *row.path && line == row.line =>
-            {
+            (
+                Error::Data { path, line, message } | Error::UnknownClass { path, line, message },
+                Some(label),
+            ) if path == *row.path && line == row.line => {
                 Error::Data { path, line, message: format!("{message}{}", way_out(&label)) }
             }
             (other, _) => other,

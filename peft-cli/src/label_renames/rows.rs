@@ -75,7 +75,10 @@ impl ScoredRows<'_> {
 
     /// The row that an error is about, and the first of the rows.
     fn row_of(&self, error: &Error, records: &[Record]) -> Option<(Vec<Record>, Record)> {
-        let Error::Data { path, line, .. } = error else { return None };
+        let (Error::Data { path, line, .. } | Error::UnknownClass { path, line, .. }) = error
+        else {
+            return None;
+        };
         let is_row = |record: &Record| *record.path == **path && record.line == *line;
         if let Some(row) = records.iter().find(|record| is_row(record)) {
             return Some((records.iter().take(FIRST_ROWS).cloned().collect(), row.clone()));

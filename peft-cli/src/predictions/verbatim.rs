@@ -50,26 +50,30 @@ pub fn json(mut fields: Map<String, Value>) -> String {
 /// An object with some of its numbers as they were written.
 fn object(fields: &Map<String, Value>, written: &Map<String, Value>) -> String {
     let members = fields.iter().map(|(name, value)| {
-        let value = match (value, written.get(name)) {
-            (Value::Object(members), Some(Value::Object(written))) => object(members, written),
-            (_, Some(Value::String(number))) => number.clone(),
-            _ => value.to_string(),
-        };
+        let value = written.get(name).map_or_else(|| value.to_string(), |own| text(value, own));
         format!("{}:{value}", Value::from(name.as_str()))
     });
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+/// A value with some of its numbers as they were written.
+fn text(value: &Value, written: &Value) -> String {
+    match (value, written) {
+        (Value::Object(members), Value::Object(written)) => object(members, written),
+        (Value::Array(values), Value::Array(written)) if values.len() == written.len() => {
+            let elements = values.iter().zip(written).map(|(value, written)| text(value, written));
+            format!("[{}]", elements.collect::<Vec<_>>().join(","))
+        }
+        (_, Value::String(number)) => number.clone(),
+        _ => value.to_string(),
+    }
 }
 
 /// A row of output for a table, whose cells are texts: objects have a cell for each of their members, and what is in these
 /// is JSON.
 pub(super) fn as_texts(mut fields: Map<String, Value>) -> Map<String, Value> {
     let Some(Value::Object(written)) = fields.remove(WRITTEN) else { return fields };
-    let cell = |value: &mut Value, written: &Value| match (&*value, written) {
-        (Value::Object(members), Value::Object(written)) => {
-            *value = object(members, written).into();
-        }
-        (_, number) => *value = number.clone(),
-    };
+    let cell = |value: &mut Value, written: &Value| *value = text(value, written).into();
     for (name, written) in &written {
         match (fields.get_mut(name), written) {
             (Some(Value::Object(members)), Value::Object(written)) => {
@@ -94,7 +98,7 @@ mod tests {
     use super::*;
     use crate::predictions::{Format, Given};
 
-    const ROW: &str = r#"{"id": 12345678901234567890.5, "n": {"a": 1e2, "b": [1.10]}, "x": 0.5, "z": -0, "text": "1.10"}"#;
+    const ROW: &str = r#"{"id": 12345678901234567890.5, "n": {"a": 1e2, "b": [1.10, [7, {"c": 12345678901234567890.5}]]}, "x": 0.5, "z": -0, "text": "1.10"}"#;
 
     fn row(text: &str) -> Record {
         Record::of_json(Arc::from(Path::new("rows.jsonl")), 1, text).unwrap()
@@ -120,6 +124,7 @@ mod tests {
             ("7", "7"),
             ("\"1.10\"", "\"1.10\""),
             ("{\"a\": 1.10, \"b\": 2}", "{\"a\":1.10,\"b\":2}"),
+            ("[1.10, 2, [9007199254740993.0]]", "[1.10,2,[9007199254740993.0]]"),
         ] {
             for name in ["id", "idx", "GUID"] {
                 let record = row(&format!("{{\"{name}\": {id}, \"text\": \"a\"}}"));
@@ -133,14 +138,14 @@ mod tests {
             }
         }
         let line = json(written(&row(ROW), true));
-        assert!(line.contains(r#""n":{"a":1e2,"b":[1.1]},"text":"1.10","x":0.5,"z":-0"#), "{line}");
+        assert!(line.contains(r#""n":{"a":1e2,"b":[1.10,[7,{"c":12345678901234567890.5}]]},"text":"1.10","x":0.5,"z":-0"#), "{line}");
     }
 
     #[test]
     fn a_table_has_them_too_and_no_column_of_its_own() {
         let rows = || vec![written(&row(ROW), true)];
         let expected = "id,label,input.id,input.n,input.text,input.x,input.z\n\
-                        12345678901234567890.5,a,12345678901234567890.5,\"{\"\"a\"\":1e2,\"\"b\"\":[1.1]}\",1.10,0.5,-0\n";
+                        12345678901234567890.5,a,12345678901234567890.5,\"{\"\"a\"\":1e2,\"\"b\"\":[1.10,[7,{\"\"c\"\":12345678901234567890.5}]]}\",1.10,0.5,-0\n";
         assert_eq!(Format::Csv.text(rows()), expected);
         assert_eq!(Format::Jsonl.text(rows()), json(written(&row(ROW), true)) + "\n");
     }

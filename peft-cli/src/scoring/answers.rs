@@ -133,7 +133,7 @@ fn by_id<'s>(
         row.fields.iter().map(|(id, text)| Some((id.as_str(), text.as_str()?))).collect();
     let Some(texts) = texts else { return Ok(None) };
     for row in references.rows().unwrap_or_default() {
-        if ids::id_text(row)?.is_some_and(|id| texts.contains_key(id.as_str())) {
+        if ids::id_text(row).is_some_and(|id| texts.contains_key(id.as_str())) {
             return Ok(Some(texts));
         }
     }
@@ -150,7 +150,7 @@ fn joined(
     let mut missing = 0;
     let mut questions = Vec::with_capacity(rows.len());
     for (row, answers) in rows.iter().zip(answers) {
-        let id = ids::id_text(row)?
+        let id = ids::id_text(row)
             .ok_or_else(|| row.error("has no `id`, by which it would be answered"))?;
         let prediction = by_id.get(id.as_str()).copied().unwrap_or_else(|| {
             missing += 1;

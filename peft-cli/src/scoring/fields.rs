@@ -159,7 +159,7 @@ pub fn is_exact(value: &Value) -> bool {
 pub fn inexact(value: &Value) -> String {
     format!(
         "found the number {value}, expected what tells it from others: a number with an exponent or fraction, of 2^53 and \
-         more, may have lost digits: write ids and labels as texts, in quotes"
+         more, may have lost digits: write labels as texts, in quotes"
     )
 }
 

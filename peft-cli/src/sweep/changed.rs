@@ -10,7 +10,7 @@ use crate::{
     message,
     settings::Settings,
     training::{
-        PreparedRun, damaged, ending::Ending, row_sums::all_row_sums, run_result::RunResult,
+        PreparedRun, ending::Ending, row_sums::all_row_sums, run_result::RunResult,
         shared::Shared,
     },
 };
@@ -62,9 +62,8 @@ pub fn notes(
 /// What a run that has ended was made with and is not so now.
 fn changed(run: &Planned, device: &Device, shared: &Shared) -> CliResult<Option<String>> {
     let Some(result) = RunResult::read(&run.folder)? else { return Ok(None) };
-    let otherwise = || "remove this folder to have the run made anew".to_string();
     // What it took from its rows or the day stays.
-    let settings = run.settings.clone().or(damaged::settings(&run.folder, otherwise)?);
+    let settings = run.settings.clone().or(run.stored()?);
     if let Some(what) = other_base(run, &settings, device, shared)? {
         return Ok(Some(what));
     }

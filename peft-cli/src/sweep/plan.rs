@@ -7,9 +7,14 @@ use std::{
 
 use peft_core::{Error, Result, train::checkpoint::Checkpoints};
 
-use super::{file::SweepFile, names, points::points, values::settings_of};
+use super::{
+    differing::{Differing, differing, may_be_same, refusal, told},
+    file::SweepFile,
+    names,
+    points::points,
+    values::settings_of,
+};
 use crate::{
-    compare::settings_of_run,
     message,
     recipes::layer::complete,
     settings::{
@@ -21,13 +26,6 @@ use crate::{
     training::{damaged, ending::Ending, file_names::RUN_FILE, run_result::RunResult},
 };
 
-/// Settings that a run takes from its rows, if nobody gives them.
-const FROM_ROWS: [&str; 4] =
-    ["eval_every", "checkpoint_every", "chat_date", "null_score_diff_threshold"];
-
-/// Folders that are named in a message.
-const NAMED: usize = 3;
-
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Planned {
@@ -37,6 +35,27 @@ pub struct Planned {
     pub folder: PathBuf,
     /// Its settings, defaults filled in.
     pub settings: Settings,
+}
+
+impl Planned {
+    /// The settings of the run in its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::File`].
+    pub(super) fn stored(&self) -> Result<Settings> {
+        let otherwise = || "remove this folder to have the run made anew".to_string();
+        damaged::settings(&self.folder, otherwise)
+    }
+
+    /// The settings by which the run in its folder differs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`stored`](Self::stored).
+    pub(super) fn differing(&self) -> Result<Vec<Differing>> {
+        Ok(differing(&self.settings, &self.stored()?))
+    }
 }
 
 /// What is in the folder of a run.
@@ -132,7 +151,8 @@ impl Plan {
         Ok(Self { runs, repeated: 0 })
     }
 
-    /// What is in the folder of each run.
+    /// What is in the folder of each run. One that names its base model or its rows by other paths, and remembers what they
+    /// held, is not refused: [`elsewhere::check`](super::elsewhere::check) tells whether they are the same.
     ///
     /// # Errors
     ///
@@ -146,32 +166,27 @@ impl Plan {
                 found.push(There::Nothing);
                 continue;
             }
-            let otherwise = || "remove this folder to have the run made anew".to_string();
-            let differing = differing(&run.settings, &damaged::settings(&run.folder, otherwise)?);
-            if !differing.is_empty() {
-                others.push(format!("{}: {}", run.folder.display(), differing.join(", ")));
-            }
-            found.push(match RunResult::read(&run.folder)?.map(|result| result.ending) {
+            let there = match RunResult::read(&run.folder)?.map(|result| result.ending) {
                 Some(ending) if ending != Ending::Begun => There::Ended(ending),
                 _ => {
                     let newest = Checkpoints::new(&run.folder, 1).list()?;
                     There::Begun(newest.first().map_or(0, |(step, _)| *step))
                 }
-            });
+            };
+            let ending = match there {
+                There::Ended(ending) => Some(ending),
+                There::Nothing | There::Begun(_) => None,
+            };
+            let differing = run.differing()?;
+            if !differing.is_empty() && !may_be_same(&run.folder, ending, &differing)? {
+                others.push(told(&run.folder, &differing));
+            }
+            found.push(there);
         }
-        if others.is_empty() {
-            return Ok(found);
+        match others.is_empty() {
+            true => Ok(found),
+            false => Err(refusal(others)),
         }
-        let more = match others.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!("\n  and {more} more"),
-        };
-        others.truncate(NAMED);
-        Err(Error::Mismatch(format!(
-            "runs are there with other settings: what is asked for was changed, or the folder is that of other runs\n  \
-             {}{more}\ngive another --out, or remove the folders that are to be made anew",
-            others.join("\n  ")
-        )))
     }
 
     /// The places of the runs of a part of the sweep.
@@ -197,22 +212,6 @@ fn checked(settings: Settings) -> Result<Settings> {
 fn of_model(settings: &Settings) -> Settings {
     let Settings { model, base_weights, dtype, recompute, .. } = settings.clone();
     Settings { model, base_weights, dtype, recompute, ..Settings::default() }
-}
-
-/// The settings by which the run that is there differs.
-fn differing(planned: &Settings, stored: &Settings) -> Vec<String> {
-    let (planned, stored) = (settings_of_run(planned), settings_of_run(stored));
-    let names = planned.keys().chain(stored.keys().filter(|name| !planned.contains_key(*name)));
-    let shown = |value: Option<&serde_json::Value>| {
-        value.map_or_else(|| "none".to_string(), ToString::to_string)
-    };
-    names
-        .filter(|name| planned.contains_key(*name) || !FROM_ROWS.contains(&name.as_str()))
-        .filter(|name| planned.get(*name) != stored.get(*name))
-        .map(|name| {
-            format!("{name} is {}, not {}", shown(stored.get(name)), shown(planned.get(name)))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, ProblemType, Result, Task,
+    Adapter, Error, ProblemType, Result, Task,
     adapter::{codec::sha256, stored},
     data::Labels,
     formats::read,
@@ -146,6 +146,18 @@ pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Optio
         model_files::note_other_config(adapter, loaded, whose, Purpose::Start);
     }
     Ok(start_adapter)
+}
+
+/// Adds the way out to an error about the class of a validation row, where the classes are those of the training rows.
+fn with_all_classes(error: Error) -> Error {
+    match error {
+        Error::UnknownClass { path, line, message } => {
+            let way_out =
+                "no training row has this class: set `labels` to the names of all classes";
+            Error::UnknownClass { path, line, message: format!("{message}; {way_out}") }
+        }
+        other => other,
+    }
 }
 
 /// The rows of files, as a task in TOML changes them; some of its steps are for rows to train on alone.
@@ -292,7 +304,9 @@ impl Inputs {
                 let of_valid = fields::find(&first, &wanted)?;
                 let how = EncodeSettings { fields: of_valid.names.clone(), ..how };
                 let rows = ChosenFields::new(first, wanted, of_valid).watch(files.rows());
-                encode(loaded, dir, rows, &how)?
+                let are_found = settings.labels.is_none() && self.start_adapter.is_none();
+                let valid = encode(loaded, dir, rows, &how);
+                valid.map_err(|error| if are_found { with_all_classes(error) } else { error })?
             }
             None => match settings.valid_split {
                 Some(part) => {

@@ -19,6 +19,7 @@
 //! | `replicas` | the base model on several devices |
 //! | [`places`] | where a run may write |
 //! | [`earlier_run`] | the run in a folder that `--resume` goes on with |
+//! | [`moved`] | what its settings name and is not there any more |
 //! | [`run_folder`] | what a run puts into its folder before its first step |
 //! | `file_names` | what the files of that folder are called |
 //! | `damaged` | files of that folder that were cut off, and the way out |
@@ -58,6 +59,7 @@ pub mod joint_run;
 pub mod loss_watch;
 pub mod machine;
 pub mod method_builder;
+pub mod moved;
 pub mod opening;
 pub mod overwrite;
 pub mod places;

@@ -242,6 +242,11 @@ impl PreparedRun {
         }
     }
 
+    /// The rows to validate on, encoded; those of the first task of a joint run.
+    pub fn valid_rows(&self) -> &Arc<Encoded> {
+        &self.valid
+    }
+
     /// Its rows, those of each task of a joint run.
     pub(super) fn data(&self) -> Vec<TrainingData<'_>> {
         match self.is_joint() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::class_value::{in_one_spelling, is_boolean, value_of};
 use crate::error::{Error, Result};
 
 /// The class names of a task; the position of a name in the list is its class index.
@@ -17,6 +18,12 @@ pub struct Labels {
     indices: HashMap<String, usize>,
     /// The classes by their names in lower case, `None` where several have the same.
     in_lower_case: HashMap<String, Option<usize>>,
+    /// The first class of each value.
+    by_value: HashMap<String, usize>,
+    /// Whether some name is a number.
+    has_numbers: bool,
+    /// Whether all names are booleans.
+    are_booleans: bool,
     /// Whether the names were only sorted.
     sorted: bool,
 }
@@ -41,6 +48,7 @@ impl Labels {
         }
         let mut indices = HashMap::with_capacity(names.len());
         let mut in_lower_case = HashMap::with_capacity(names.len());
+        let mut by_value = HashMap::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return fail(format!("label {index} has no name"));
@@ -50,8 +58,14 @@ impl Labels {
             }
             let only = in_lower_case.entry(name.to_lowercase());
             only.and_modify(|class| *class = None).or_insert(Some(index));
+            if let Some(value) = value_of(name) {
+                by_value.entry(in_one_spelling(value)).or_insert(index);
+            }
         }
-        Ok(Self { names, indices, in_lower_case, sorted: false })
+        let has_numbers = names.iter().any(|name| name.parse::<f64>().is_ok());
+        let are_booleans = names.iter().all(|name| is_boolean(name));
+        let sorted = false;
+        Ok(Self { names, indices, in_lower_case, by_value, has_numbers, are_booleans, sorted })
     }
 
     /// The list, said to be only [sorted](Self::is_sorted).
@@ -85,6 +99,22 @@ impl Labels {
     /// Returns the class index of a label, `None` if it is not in the list.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.indices.get(name).copied()
+    }
+
+    /// The class index of the first label that says the same as a value: a number such as `1.0` as `1`, a boolean in any
+    /// case. `None` if none does.
+    pub fn index_by_value(&self, value: &str) -> Option<usize> {
+        self.by_value.get(&in_one_spelling(value)).copied()
+    }
+
+    /// Whether some label is a number.
+    pub fn has_numbers(&self) -> bool {
+        self.has_numbers
+    }
+
+    /// Whether all labels are booleans, in upper or lower case.
+    pub fn are_booleans(&self) -> bool {
+        self.are_booleans
     }
 
     /// As [`index`](Self::index), else that of the only label that differs in upper and lower case alone: data sets and
@@ -167,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn values_are_found_whichever_way_they_are_written() {
+        let labels = list(&["a", "1.0", " 2 ", "1", "True", "01"]).unwrap();
+        let found =
+            ["1", "2", "TRUE", "01", "a", "A", "1.0", ""].map(|name| labels.index_by_value(name));
+        assert_eq!(found, [Some(1), Some(2), Some(4), Some(5), Some(0), None, None, None]);
+        assert!(labels.has_numbers() && !labels.are_booleans());
+        let booleans = list(&["false", "TRUE"]).unwrap();
+        assert!(booleans.are_booleans() && !booleans.has_numbers());
+    }
+
+    #[test]
     fn bad_lists_are_refused() {
         assert!(list(&[]).unwrap_err().to_string().contains("the list is empty"));
         let twice = list(&["a", "b", "a"]).unwrap_err().to_string();
@@ -200,6 +241,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_value_is_that_of_the_first_label_with_it(
+            names in prop::collection::hash_set("[ab]|[Tt]rue| ?[12](\\.0{0,2})?", 1..9),
+            value in "[ab]|[Tt]rue|[12]",
+        ) {
+            let names: Vec<String> = names.into_iter().collect();
+            let labels = Labels::from_list(names.clone()).unwrap();
+            let is_same = |name: &String| {
+                let own = value_of(name).unwrap();
+                own == value || is_boolean(own) && own.eq_ignore_ascii_case(&value)
+            };
+            prop_assert_eq!(labels.index_by_value(&value), names.iter().position(is_same));
+        }
+
         /// Names and indices are inverse to each other, whatever the labels are.
         #[test]
         fn names_and_indices_agree(names in prop::collection::vec("[a-c0-2-]{1,3}", 1..20)) {

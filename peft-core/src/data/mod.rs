@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `class_counts` | how many rows, or tokens, there are of each class |
+//! | `class_value` | what a name of a class says whichever way it is written |
 //! | [`collate`] | examples padded to one batch |
 //! | [`example`](mod@example) | [`Example`]: token ids and [`Target`] |
 //! | [`labels`] | [`Labels`]: the classes and their order |
@@ -12,6 +13,7 @@
 //! | [`mod@slices`] | which rows of a batch are computed side by side |
 
 mod class_counts;
+pub(crate) mod class_value;
 pub mod collate;
 pub mod example;
 pub mod labels;

@@ -154,7 +154,7 @@ fn has_large_number(value: &Value) -> bool {
 }
 
 /// The numbers of an object as `text`, from which [`parse`] read `fields`, writes them, by name, where their values do not
-/// say that. Of objects in it, an object; lists are left out.
+/// say that. Of objects in it, an object; of lists, a list with `null` for each element that says it.
 pub(super) fn numbers_as_written(text: &str, fields: &Map<String, Value>) -> Map<String, Value> {
     let mut found = Map::new();
     // Most rows have none, and it costs a second look at each byte.
@@ -164,20 +164,43 @@ pub(super) fn numbers_as_written(text: &str, fields: &Map<String, Value>) -> Map
     for (name, at) in parts(text) {
         let Some(name) = name else { continue };
         let Some(value) = fields.get(&name) else { continue };
-        let written = &text[at];
-        let own = match value {
-            Value::Object(members) => numbers_as_written(written, members).into(),
-            value if is_written_otherwise(written, value) => written.into(),
-            _ => Value::Null,
-        };
         // Of a name that stands twice, the last counts.
-        match own {
+        match number_as_written(&text[at], value) {
             Value::Null => _ = found.remove(&name),
-            Value::Object(members) if members.is_empty() => _ = found.remove(&name),
             own => _ = found.insert(name, own),
         }
     }
     found
+}
+
+/// The same of one value; `null` where it says all.
+fn number_as_written(written: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(members) => or_null(numbers_as_written(written, members)),
+        Value::Array(values) if may_be_written_otherwise(value) => {
+            let parts = parts(written);
+            match parts.len() == values.len() {
+                true => {
+                    let of_each = parts.into_iter().zip(values);
+                    list_or_null(
+                        of_each.map(|((_, at), value)| number_as_written(&written[at], value)),
+                    )
+                }
+                false => Value::Null,
+            }
+        }
+        value if is_written_otherwise(written, value) => written.into(),
+        _ => Value::Null,
+    }
+}
+
+fn or_null(members: Map<String, Value>) -> Value {
+    if members.is_empty() { Value::Null } else { members.into() }
+}
+
+fn list_or_null(elements: impl Iterator<Item = Value>) -> Value {
+    let elements: Vec<Value> = elements.collect();
+    if elements.iter().all(Value::is_null) { Value::Null } else { elements.into() }
 }
 
 /// Those of [`numbers_as_written`] that fields still have.
@@ -185,28 +208,31 @@ pub(super) fn still_there(
     numbers: &Map<String, Value>,
     fields: &Map<String, Value>,
 ) -> Map<String, Value> {
-    let mut found = Map::new();
-    for (name, number) in numbers {
-        match (number, fields.get(name)) {
-            (Value::Object(members), Some(Value::Object(own))) => {
-                let members = still_there(members, own);
-                if !members.is_empty() {
-                    found.insert(name.clone(), members.into());
-                }
-            }
-            (Value::String(written), Some(value)) if is_written_otherwise(written, value) => {
-                found.insert(name.clone(), number.clone());
-            }
-            _ => {}
+    let still = |(name, number): (&String, &Value)| {
+        let number = number_still_there(number, fields.get(name)?);
+        (!number.is_null()).then(|| (name.clone(), number))
+    };
+    numbers.iter().filter_map(still).collect()
+}
+
+/// The same of one value; `null` where it is another.
+fn number_still_there(number: &Value, value: &Value) -> Value {
+    match (number, value) {
+        (Value::Object(members), Value::Object(own)) => or_null(still_there(members, own)),
+        (Value::Array(numbers), Value::Array(own)) if numbers.len() == own.len() => {
+            let of_each = numbers.iter().zip(own);
+            list_or_null(of_each.map(|(number, value)| number_still_there(number, value)))
         }
+        (Value::String(written), value) if is_written_otherwise(written, value) => number.clone(),
+        _ => Value::Null,
     }
-    found
 }
 
 fn may_be_written_otherwise(value: &Value) -> bool {
     match value {
         Value::Number(number) => number.is_f64(),
         Value::String(text) => is_large_integer(text),
+        Value::Array(values) => values.iter().any(may_be_written_otherwise),
         Value::Object(members) => members.values().any(may_be_written_otherwise),
         _ => false,
     }
@@ -379,9 +405,11 @@ mod tests {
             Value::Object(found)
         };
         let text = r#" {"a": 1.0, "b": 1.50, "c": -1E+2, "d": 12345678901234567890123, "e": "12345678901234567890123",
-            "f": {"g": 0.10, "h": 2, "i": {"j": 0.5}}, "k": [1.10], "l": 7, "m": "1.10", "n": 1e999, "\u00e9": 2.0e0, "o": -0}"#;
-        let expected = json!({"b": "1.50", "c": "-1E+2", "d": "12345678901234567890123", "f": {"g": "0.10"}, "é": "2.0e0",
-            "o": "-0"});
+            "f": {"g": 0.10, "h": 2, "i": {"j": 0.5}}, "k": [1.10], "l": 7, "m": "1.10", "n": 1e999, "\u00e9": 2.0e0, "o": -0,
+            "p": [1, "2.50, ]", [], [0.5, -2.50], {"q": [3e0, null], "r": 4}, 12345678901234567890123], "s": [0.5, [1]]}"#;
+        let expected = json!({"b": "1.50", "c": "-1E+2", "d": "12345678901234567890123", "f": {"g": "0.10"}, "k": ["1.10"],
+            "é": "2.0e0", "o": "-0",
+            "p": [null, null, null, [null, "-2.50"], {"q": ["3e0", null]}, "12345678901234567890123"]});
         assert_eq!(of(text), expected);
         assert_eq!(of("{\"a\": 1.10, \"a\": 1.5}"), json!({}));
         assert_eq!(of("{\"a\": 1.5, \"a\": 1.10}"), json!({"a": "1.10"}));

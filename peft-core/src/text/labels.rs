@@ -31,7 +31,7 @@ use super::{
     record::{Record, describe},
 };
 use crate::{
-    data::Labels,
+    data::{Labels, class_value::value_of},
     error::{Error, Result},
 };
 
@@ -41,8 +41,8 @@ use crate::{
 /// another order.
 ///
 /// # Errors
-/// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
-/// it.
+/// [`Error::UnknownClass`] at the record's line, naming the label and the list, if the label is not in it;
+/// [`Error::Data`] if it is a number, and what the numbers mean is to be said first.
 pub(super) fn label_index(
     labels: &Labels,
     name: &str,
@@ -59,36 +59,35 @@ pub(super) fn label_index(
             let source = known.said_by(record);
             let called =
                 own.map_or_else(String::new, |own| format!(", which {source} calls `{own}`"));
-            let way_out = match own {
-                Some(_) => String::new(),
-                None => format!(
-                    "; {source} names no class {number}: if it describes other rows, set `labels` to the names of all \
+            let found = format!("found label `{name}`{called}, expected one of: {listed}");
+            match own {
+                Some(_) => record.unknown_class(found),
+                None => record.error(format!(
+                    "{found}; {source} names no class {number}: if it describes other rows, set `labels` to the names of all \
                      classes"
-                ),
-            };
-            record.error(format!("found label `{name}`{called}, expected one of: {listed}{way_out}"))
+                )),
+            }
         });
     }
-    let own = |name: &String| label_text(&Value::from(name.as_str()));
     // Numbers as names are no indices: of classes 1, 2 and 3 there is no 0.
-    let numbered = || labels.names().iter().any(|name| name.parse::<f64>().is_ok());
-    let number = || name.parse::<usize>().ok().filter(|index| *index < labels.len() && !numbered());
+    let numbered = labels.has_numbers();
+    let number = || name.parse::<usize>().ok().filter(|index| *index < labels.len() && !numbered);
     // Of false and true, which sort so, the numbers are the values.
-    let booleans = || labels.names().iter().all(|name| is_boolean(name));
-    let index = || number().filter(|_| !labels.is_sorted() || booleans());
-    let alike = |own: String| is_same_class(&own, name);
-    let by_value = || labels.names().iter().position(|name| own(name).is_some_and(alike));
+    let index = || number().filter(|_| !labels.is_sorted() || labels.are_booleans());
+    let by_value = || labels.index_by_value(name);
     labels.index(name).or_else(by_value).or_else(index).ok_or_else(|| {
-        let or_index = match (labels.is_sorted(), number()) {
-            _ if numbered() => String::new(),
-            (true, None) => String::new(),
-            (true, Some(_)) => "; they were sorted, so that a number is none of their indices: if theirs is the order of \
-                                the numbers, set `labels` to them; else train with them in that order, or write names"
-                .to_owned(),
-            (false, _) => format!(", or an index from 0 to {}", labels.len() - 1),
-        };
-        let listed = listed(labels);
-        record.error(format!("found label `{name}`, expected one of: {listed}{or_index}"))
+        let found = format!("found label `{name}`, expected one of: {}", listed(labels));
+        match (labels.is_sorted(), number()) {
+            _ if numbered => record.unknown_class(found),
+            (true, None) => record.unknown_class(found),
+            (true, Some(_)) => record.error(format!(
+                "{found}; they were sorted, so that a number is none of their indices: if theirs is the order of the numbers, \
+                 set `labels` to them; else train with them in that order, or write names"
+            )),
+            (false, _) => {
+                record.unknown_class(format!("{found}, or an index from 0 to {}", labels.len() - 1))
+            }
+        }
     })
 }
 
@@ -107,30 +106,11 @@ fn listed(labels: &Labels) -> String {
 /// arrays, objects.
 pub fn label_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => {
-            let text = text.trim();
-            (!text.is_empty()).then(|| whole_number(text).unwrap_or(text).to_owned())
-        }
-        Value::Number(number) => {
-            let text = number.to_string();
-            Some(whole_number(&text).unwrap_or(&text).to_owned())
-        }
+        Value::String(text) => value_of(text).map(str::to_owned),
+        Value::Number(number) => value_of(&number.to_string()).map(str::to_owned),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
-}
-
-/// The integer in a number such as `1.0`, without its fraction of zeros.
-fn whole_number(text: &str) -> Option<&str> {
-    let (whole, zeros) = text.split_once('.')?;
-    let digits = whole.strip_prefix('-').unwrap_or(whole);
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let leading = digits.len() > 1 && digits.starts_with('0');
-    let zeros = !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0');
-    (plain && !leading && zeros).then_some(match whole {
-        "-0" => "0",
-        whole => whole,
-    })
 }
 
 /// The label in field `key` of a record.

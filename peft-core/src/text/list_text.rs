@@ -62,6 +62,10 @@ mod tests {
             ("['a, b]',]", json!(["a, b]"])),
             ("[ ]", json!([])),
             ("[1, -2.5, True, False, None]", json!([1, -2.5, true, false, null])),
+            (
+                "[np.int64(1), np.float32(-2.5), np.str_('a, b)'), np.True_, np.False_, np.float64(nan)]",
+                json!([1, -2.5, "a, b)", true, false, null]),
+            ),
         ] {
             assert_eq!(list_in_text(text).map(Value::from), Some(list), "{text}");
         }
@@ -77,6 +81,11 @@ mod tests {
             "['\\u12']",
             "[a, b]",
             "('a',)",
+            "[np.int64(1]",
+            "[np.int64(1) 2]",
+            "[np.int64()]",
+            "[np.complex64(1j)]",
+            "np.int64(1)",
         ] {
             assert_eq!(list_in_text(text), None, "{text}");
         }

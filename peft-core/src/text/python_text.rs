@@ -4,11 +4,28 @@ use serde_json::Value;
 
 use super::json_value::parse;
 
+/// Scalars, as NumPy 2 writes them in a list of Python.
+const SCALARS: [&str; 12] = [
+    "np.int8(",
+    "np.int16(",
+    "np.int32(",
+    "np.int64(",
+    "np.uint8(",
+    "np.uint16(",
+    "np.uint32(",
+    "np.uint64(",
+    "np.float16(",
+    "np.float32(",
+    "np.float64(",
+    "np.str_(",
+];
+
 /// Deeper lists and dicts are no cell of a table.
 const DEEPEST: usize = 32;
 
 /// The JSON of a list or a dict that is written as Python's `repr` writes it: of strings, numbers, booleans, `None`, lists,
-/// dicts with strings as keys, and arrays of NumPy (`array(['a'], dtype=object)`), which are lists. `None` for any other
+/// dicts with strings as keys, arrays of NumPy (`array(['a'], dtype=object)`), which are lists, and its scalars
+/// (`np.int64(1)`, `np.str_('a')`, `np.True_`), which are their values. `None` for any other
 /// text, for parts that NumPy left out (`...`) and strings with other escapes than those of `repr`. `nan`, as pandas writes
 /// a missing value, is `null`; an integer of more than 64 bits stays as it is.
 pub(super) fn json_of_python(text: &str) -> Option<String> {
@@ -58,6 +75,13 @@ impl Reader<'_> {
             }),
             '\'' | '"' => self.string(),
             _ if self.takes("array(") => self.array(depth),
+            _ if SCALARS.iter().any(|name| self.takes(name)) => {
+                match self.rest.starts_with(['\'', '"']) {
+                    true => self.string()?,
+                    false => self.word()?,
+                }
+                self.takes(")").then_some(())
+            }
             _ => self.word(),
         }
     }
@@ -139,8 +163,8 @@ impl Reader<'_> {
         let (word, rest) = self.rest.split_at(self.rest.find(ends)?);
         self.rest = rest;
         self.json += match word {
-            "True" => "true",
-            "False" => "false",
+            "True" | "np.True_" => "true",
+            "False" | "np.False_" => "false",
             "None" | "nan" => "null",
             // The digits of a number that 64 bits do not hold are a string there.
             number => match parse(number).ok()? {

@@ -101,8 +101,8 @@ impl Record {
     }
 
     /// Its numbers as its file writes them, by name, as far as their values do not say that: those with an exponent, with
-    /// zeros at the end, or with more digits than a value holds. Of objects in it, an object. Only fields that still have
-    /// these values; a file of JSON whose rows are objects.
+    /// zeros at the end, or with more digits than a value holds. Of objects in it, an object; of lists, a list with `null` for
+    /// elements whose values say it. Only fields that still have these values; a file of JSON whose rows are objects.
     pub fn numbers_as_written(&self) -> Map<String, Value> {
         let still = |numbers: &Arc<Map<String, Value>>| still_there(numbers, &self.fields);
         self.numbers.as_ref().map(still).unwrap_or_default()
@@ -121,6 +121,11 @@ impl Record {
     /// Creates an error at this record's line.
     pub fn error(&self, message: impl Into<String>) -> Error {
         Error::data(&self.path, self.line, message)
+    }
+
+    /// Creates an error for the label of this row, which is none of the classes.
+    pub(super) fn unknown_class(&self, message: impl Into<String>) -> Error {
+        Error::unknown_class(&self.path, self.line, message)
     }
 
     /// Returns what a name leads to, `null` included: the field of exactly this name, else what its

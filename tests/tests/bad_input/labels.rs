@@ -30,6 +30,27 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "class of a validation row that no training row has",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(
+                dir,
+                "{\"text\": \"the sea\", \"label\": \"calm\"}\n{\"text\": \"is\", \"label\": \"rough\"}\n",
+            );
+            fs::write(dir.join("valid.jsonl"), "{\"text\": \"is\", \"label\": \"wild\"}\n")
+                .unwrap();
+            classify("--valid valid.jsonl")
+        },
+        says: &[
+            "valid.jsonl, line 1: found label `wild`, expected one of: calm, rough",
+            "no training row has this class: set --labels to the names of all classes",
+        ],
+        then: "train --model model --method ptv2 --task seq-cls --train rows.jsonl --valid valid.jsonl --out out --steps 2 \
+               --num-virtual-tokens 4 --batch-size 2 --labels calm,rough,wild",
+        ..CASE
+    },
+    Case {
         name: "a label twice in --labels",
         build: |dir| {
             model(dir, "bert");

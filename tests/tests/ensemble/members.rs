@@ -268,6 +268,51 @@ fn members_vote_on_the_base_and_the_rows_that_they_were_made_with() {
     }
     // As they were, nothing is wrong.
     assert_eq!(stdout(&mut resume("2")), table);
+    // Nor where they are elsewhere, and flags say where.
+    fs::create_dir(at("away")).unwrap();
+    for name in ["model", "train.jsonl", "valid.jsonl"] {
+        fs::rename(at(name), at("away").join(name)).unwrap();
+    }
+    let (code, said) = refused(&mut resume("2"));
+    let says = "not all that many/ensemble.toml names is there from here: give where it is now, with --model, --train and --valid";
+    assert!(code == Some(1) && said.contains(says), "{said}");
+    let moved = |valid: &str| {
+        let mut command = resume("2");
+        command.args(["--model=away/model", "--train=away/train.jsonl", "--valid", valid]);
+        command
+    };
+    let (code, said) = refused(&mut moved("away/train.jsonl"));
+    assert!(code == Some(1) && said.contains("and what was there was another"), "{said}");
+    assert_eq!(stdout(&mut moved("away/valid.jsonl")), table);
+}
+
+/// What is told of validation rows as they are encoded is told once.
+#[test]
+fn validation_rows_are_encoded_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let valid = fs::read_to_string(rows("bert-prompt")).unwrap();
+    let unlabelled = "{\"input_ids\": [1, 2, 3]}";
+    fs::write(dir.path().join("valid.jsonl"), format!("{}\n{unlabelled}\n", valid.trim_end()))
+        .unwrap();
+    let mut first = peft(dir.path());
+    first.args(["train", "--method=ptv2", "--num-virtual-tokens=3", "--task=seq-cls", "--steps=2"]);
+    first.args([
+        "--batch-size=4",
+        "--train",
+        &rows("bert-prefix"),
+        "--valid=valid.jsonl",
+        "--model",
+    ]);
+    first.arg(root().join(tiny_model("bert")));
+    first.args(["--skip-unlabelled", "--ensemble=2", "--out=many"]);
+    let mut again = peft(dir.path());
+    again.args(["train", "--resume", "--out=many"]);
+    let outputs = [&mut first, &mut again].map(succeed);
+    for output in &outputs {
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(said.matches("rows have no label and are left out").count(), 1, "{said}");
+    }
+    assert_eq!(outputs[0].stdout, outputs[1].stdout);
 }
 
 #[test]

@@ -109,6 +109,9 @@ fn a_run_goes_on_wherever_it_is_resumed_from() {
     let said = message(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("./models/tiny/config.json: No such file"), "{said}");
+    let way_out =
+        "not all that run/run.toml names is there from here: give where it is now, with --model\n";
+    assert!(said.contains(way_out), "{said}");
     let mut command = peft(&moved);
     succeed(command.args(["train", "--resume", "--out", "run", "--model", "other/tiny"]));
 }

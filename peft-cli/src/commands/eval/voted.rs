@@ -74,6 +74,7 @@ pub(super) fn by_vote(
         batch_size: args.batch_size,
         padding: side,
         shard: taken.shard,
+        encoded: None,
     };
     asked.check(&set)?;
     let records = set.read(&args.data, &args.text)?;

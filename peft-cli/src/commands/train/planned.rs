@@ -20,7 +20,7 @@ use crate::{
         joint::{JointSettings, resolve_joint},
         resolve::{resolve, with_head_lr_of_before},
     },
-    training::{earlier_run, file_names::RUN_FILE, overwrite, places},
+    training::{earlier_run, file_names::RUN_FILE, moved::Moved, overwrite, places},
     usage::listed,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Planned {
     settings: Settings,
     /// With their defaults.
     pub(super) resolved: Resolved,
+    /// What the settings of a run that goes on name in vain.
+    pub(super) moved: Moved,
 }
 
 pub(super) fn settings_of(planned: &Planned) -> &Settings {
@@ -143,6 +145,7 @@ pub(super) fn plan(
         output::note(format!("note: {warning}"));
     }
     let mut earlier_metrics = None;
+    let mut moved = Moved::default();
     if args.resume {
         if overwrite::finish(&out)? {
             output::note(format!(
@@ -155,11 +158,14 @@ pub(super) fn plan(
         check_start(&settings, &earlier, &out)?;
         earlier_metrics = earlier.metrics_file.clone();
         earlier_run::check_resume(&out, &earlier)?;
-        settings = settings.or(with_head_lr_of_before(earlier));
+        let used = settings.clone().or(with_head_lr_of_before(earlier));
+        let starts = Checkpoints::new(&out, 1).list()?.is_empty();
+        moved = Moved::of(&settings, &used, &out.join(RUN_FILE), starts);
+        settings = used;
     } else if !args.overwrite {
         places::refuse_existing(&out)?;
     }
-    let resolved = Resolved::of(settings.clone())?;
+    let resolved = Resolved::of(settings.clone()).map_err(|error| moved.explain(error))?;
     places::check_inputs(&out, &resolved.run)?;
     if let Some(path) = &resolved.run.metrics_file {
         let continues = args.resume
@@ -167,7 +173,7 @@ pub(super) fn plan(
         let may = (continues, args.overwrite);
         places::check_metrics_file(path, &resolved.run, args.config.as_deref(), may)?;
     }
-    Ok(Planned { out, lock, settings, resolved })
+    Ok(Planned { out, lock, settings, resolved, moved })
 }
 
 /// Refuses another recipe than that of the run that goes on: its settings are those of the run.

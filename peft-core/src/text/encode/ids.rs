@@ -110,7 +110,8 @@ fn numbered_class(config: &EncoderConfig, record: &Record, label: &str) -> Resul
     let class = class_index(record, label)?;
     match config.num_classes {
         Some(limit) if class >= limit => {
-            Err(record.error(format!("field `{label}`: found class {class} of {limit} classes")))
+            let message = format!("field `{label}`: found class {class} of {limit} classes");
+            Err(record.unknown_class(message))
         }
         _ => Ok(class),
     }

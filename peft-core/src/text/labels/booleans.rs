@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Whether a name is a boolean, in upper or lower case.
-pub fn is_boolean(name: &str) -> bool {
-    ["true", "false"].iter().any(|value| name.eq_ignore_ascii_case(value))
-}
+pub use crate::data::class_value::is_boolean;
 
 /// Whether two names are of one class: they are equal, or one boolean.
 pub fn is_same_class(one: &str, other: &str) -> bool {

@@ -89,7 +89,7 @@ pub(in crate::text) fn with_way_out(
 ) -> Error {
     let is_other = has_other_reason(record, key);
     match error {
-        Error::Data { path, line, message }
+        Error::Data { path, line, message } | Error::UnknownClass { path, line, message }
             if !is_other && is_unlabelled(record, key, problem_type, labels) =>
         {
             Error::Data { path, line, message: format!("{message}; {WAY_OUT}") }
