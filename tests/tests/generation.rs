@@ -99,6 +99,11 @@ fn what_cannot_be_continued_is_refused() {
     let config = GenerateConfig::new(4);
     assert!(run(&[&[1], &[]], &config).unwrap_err().contains("row 1 has no tokens"));
     assert!(run(&[&[1, 23]], &config).unwrap_err().contains("token id 23"));
+    let last = |row| config.clone().with_first_row(row);
+    let error = run(&[&[1], &[2]], &last(usize::MAX - 1)).unwrap_err();
+    let says = format!("first_row: found {}, expected at most", usize::MAX - 1);
+    assert!(error.starts_with(&says), "{error}");
+    assert!(run(&[&[1], &[2]], &last(usize::MAX - 2)).is_ok());
     assert!(run(&[&[1; 62]], &config).unwrap_err().contains("64 positions"));
     // The last new token needs no position.
     assert_eq!(run(&[&[1; 61]], &config).unwrap()[0][0].ids.len(), 4);
