@@ -21,6 +21,11 @@ pub trait Alteration: Debug + Send + Sync {
         let _ = batch;
     }
 
+    /// The logits `[M, V]` in place of these, of the model behind.
+    fn scores(&self, logits: Tensor<2>) -> Tensor<2> {
+        logits
+    }
+
     /// As [`FrozenModel::lanes`], of the model behind. Default one lane, whatever the model has.
     fn lanes<'a>(&'a self, model: &'a dyn FrozenModel) -> &'a dyn Lanes {
         let _ = model;
@@ -74,7 +79,7 @@ impl<A: Alteration> FrozenModel for Altered<'_, A> {
         self.model.has_lm_head()
     }
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        self.model.lm_logits(hidden)
+        Ok(self.alteration.scores(self.model.lm_logits(hidden)?))
     }
     fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.model.pool(hidden)

@@ -6,9 +6,14 @@ mod program;
 mod properties;
 mod references;
 
+use burn::tensor::Tensor;
 use peft_core::{Error, FrozenModel, VirtualTokens};
 use peft_models::generate::{Beams, GenerateConfig, Generated, Sampling, Watcher, generate};
-use peft_tests::{Family, Shape, random_model};
+use peft_tests::{
+    Family, Shape,
+    altered::{Alteration, Altered},
+    random_model,
+};
 
 /// The continuations of rows.
 pub fn sequences(
@@ -94,6 +99,11 @@ fn what_cannot_be_continued_is_refused() {
     let config = GenerateConfig::new(4);
     assert!(run(&[&[1], &[]], &config).unwrap_err().contains("row 1 has no tokens"));
     assert!(run(&[&[1, 23]], &config).unwrap_err().contains("token id 23"));
+    let last = |row| config.clone().with_first_row(row);
+    let error = run(&[&[1], &[2]], &last(usize::MAX - 1)).unwrap_err();
+    let says = format!("first_row: found {}, expected at most", usize::MAX - 1);
+    assert!(error.starts_with(&says), "{error}");
+    assert!(run(&[&[1], &[2]], &last(usize::MAX - 2)).is_ok());
     assert!(run(&[&[1; 62]], &config).unwrap_err().contains("64 positions"));
     // The last new token needs no position.
     assert_eq!(run(&[&[1; 61]], &config).unwrap()[0][0].ids.len(), 4);
@@ -107,4 +117,32 @@ fn what_cannot_be_continued_is_refused() {
     let bert = random_model(Family::Bert, Shape::default(), 1);
     let error = generate(bert.model.as_ref(), &[&[1]], &none, &config, &mut ()).unwrap_err();
     assert!(matches!(error, Error::Mismatch(_)), "{error}");
+}
+
+/// All scores of a model are this number.
+#[derive(Debug)]
+struct Scores(f32);
+
+impl Alteration for Scores {
+    fn scores(&self, logits: Tensor<2>) -> Tensor<2> {
+        logits.zeros_like() + self.0
+    }
+}
+
+#[test]
+fn scores_that_allow_no_token_are_refused_however_it_is_chosen() {
+    let loaded = random_model(Family::Gpt2, Shape::default(), 1);
+    let made = |score: f32, config: &GenerateConfig| {
+        let model = Altered::new(loaded.model.as_ref(), Scores(score));
+        generate(&model, &[&[1, 2]], &VirtualTokens::none(), config, &mut ())
+    };
+    let greedy = GenerateConfig::new(3);
+    let adjusted = greedy.clone().with_suppress_tokens(vec![5]);
+    for config in [&greedy, &adjusted, &greedy.clone().with_sampling(Sampling::default())] {
+        assert_eq!(made(0.5, config).unwrap()[0][0].ids.len(), 3);
+        for score in [f32::NAN, f32::NEG_INFINITY] {
+            let error = made(score, config).unwrap_err().to_string();
+            assert!(error.starts_with("row 0: no token can follow"), "{score}: {error}");
+        }
+    }
 }

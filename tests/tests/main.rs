@@ -38,6 +38,7 @@ mod lanes;
 mod less_memory;
 mod methods;
 mod metrics;
+mod misfits;
 mod multi_adapter;
 mod multi_task;
 mod notes;

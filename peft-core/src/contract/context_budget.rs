@@ -69,7 +69,7 @@ impl Limit {
     fn most_new_tokens(self, tokens: usize) -> usize {
         let Some(positions) = self.positions else { return usize::MAX };
         // As in `check_length`, the last one needs no position.
-        (positions + 1).saturating_sub(self.taken.saturating_add(tokens))
+        positions.saturating_add(1).saturating_sub(self.taken.saturating_add(tokens))
     }
 }
 

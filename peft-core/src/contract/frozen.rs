@@ -201,7 +201,8 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`Error::TooLong`] if P + T exceeds the model's positions, [`Error::Mismatch`] if the
-    /// geometry of the virtual tokens differs from that of the model.
+    /// geometry of the virtual tokens differs from that of the model, for a token id outside the
+    /// vocabulary, and for a decoder with another number of rows than its encoder.
     fn forward(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Hidden> {
         pass::forward(self, batch, virtual_tokens, Layers::All)
     }
@@ -337,7 +338,8 @@ pub trait FrozenModel: Debug + Send + Sync {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] for an encoder-decoder, [`Error::TooLong`] if the words do not fit.
+/// [`Error::Mismatch`] for an encoder-decoder and for an id outside the vocabulary, [`Error::TooLong`] if the words
+/// do not fit.
 pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<VirtualTokens> {
     let spec = model.spec();
     let site = spec.self_site()?.site;
@@ -349,7 +351,7 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     check_length(spec.max_positions, 0, counted, 0)?;
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
     let mut input =
-        StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
+        StackInput::new(side, embed(model, &batch)?, batch.mask(), VirtualTokens::none());
     if let Some(token) = model.uncounted_token() {
         input.leave_uncounted(token, &batch, &Mask::full(1, 0));
     }

@@ -144,6 +144,28 @@ impl Head {
         }
     }
 
+    /// Checks that it reads hidden states of H columns and has a class.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] naming the tensor of another shape, as it is called in `layout`.
+    pub fn check_shapes(&self, layout: HeadLayout, hidden_size: usize) -> Result<()> {
+        let check = |name: String, found: &[usize], expected: &[usize]| match found == expected {
+            true => Ok(()),
+            false => Err(Error::Mismatch(format!(
+                "the head has `{name}` of the shape {found:?}, expected {expected:?}"
+            ))),
+        };
+        let classes = self.num_classes().max(1);
+        check(layout.weight_name(), &self.weight.dims(), &[classes, hidden_size])?;
+        if let Some(bias) = &self.bias {
+            check(layout.part("bias"), &bias.dims(), &[classes])?;
+        }
+        let Some(dense) = &self.dense else { return Ok(()) };
+        check(layout.dense_part("weight"), &dense.weight.dims(), &[hidden_size; 2])?;
+        check(layout.dense_part("bias"), &dense.bias.dims(), &[hidden_size])
+    }
+
     /// The number of classes, C.
     pub fn num_classes(&self) -> usize {
         self.weight.dims()[0]

@@ -228,7 +228,8 @@ impl VirtualTokens {
     }
 
     /// The first layer of one site that virtual tokens enter, of `num_layers`; `num_layers` if they enter none. The
-    /// hidden states below it do not depend on the values of the virtual tokens.
+    /// hidden states below it do not depend on the values of the virtual tokens. A prompt of a decoder enters no site of
+    /// it before it is [prefilled](super::frozen::FrozenModel::prefill).
     pub fn first_layer(&self, site: Site, num_layers: usize) -> usize {
         match self.at(site).content {
             Content::None => num_layers,
@@ -250,6 +251,13 @@ impl VirtualTokens {
             return Err(Error::Mismatch(format!(
                 "virtual tokens for {} rows cannot serve a batch of {rows} rows",
                 self.rows()
+            )));
+        }
+        if let Some(mask) = self.mask.as_ref().map(Mask::rows)
+            && !serves(mask, rows)
+        {
+            return Err(Error::Mismatch(format!(
+                "a mask of virtual tokens for {mask} rows cannot serve a batch of {rows} rows"
             )));
         }
         if self.infix {
@@ -297,7 +305,8 @@ fn serves(r: usize, rows: usize) -> bool {
 }
 
 fn check_prompt(prompt: &Tensor<3>, spec: &ModelSpec, rows: usize) -> Result<()> {
-    if prompt.dims()[2] == spec.hidden_size {
+    let [r, _, h] = prompt.dims();
+    if serves(r, rows) && h == spec.hidden_size {
         return Ok(());
     }
     let expected = format!("[1 or {rows}, P, {}]", spec.hidden_size);

@@ -201,9 +201,8 @@ impl Visibility {
     /// to every query. With a `window`, keys that many or more positions before their query are
     /// hidden too.
     pub(crate) fn masked(&self, window: Option<usize>, device: &Device) -> Option<Tensor<4, Bool>> {
-        let window = window.map(|window| window as i64);
         // The largest possible distance is that of the last query from the first key.
-        let window = window.filter(|window| *window < self.columns as i64);
+        let window = window.filter(|window| *window < self.columns).map(|window| window as i64);
         let all_real = self.real.iter().all(|real| *real);
         let few = !self.causal || self.queries <= 1;
         let all_see = self.first_seen.is_none() && self.behind.is_none();
@@ -621,5 +620,7 @@ mod tests {
         assert!(
             single.masked(Some(4), &device).is_none() && single.masked(Some(3), &device).is_some()
         );
+        // Nor does one that no signed number holds.
+        assert!(single.masked(Some(usize::MAX), &device).is_none());
     }
 }

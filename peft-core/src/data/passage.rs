@@ -52,11 +52,15 @@ impl Window {
     }
 
     /// Returns the text of the tokens from `start` to `end`, inclusive, exactly as it is in the
-    /// context, which decoded tokens need not be. `None` if either is not a token of the context.
+    /// context, which decoded tokens need not be. `None` if either is not a token of the context, or stands for bytes
+    /// behind its end.
     pub fn excerpt(&self, start: usize, end: usize) -> Option<Excerpt<'_>> {
         let context = self.passage.context.as_str();
         let (mut from, _) = (*self.bytes.get(start)?)?;
         let (_, mut to) = (*self.bytes.get(end)?)?;
+        if from > context.len() || to > context.len() {
+            return None;
+        }
         // A token may hold only a part of a character.
         while !context.is_char_boundary(from) {
             from -= 1;
@@ -94,8 +98,19 @@ mod tests {
         assert_eq!((excerpt.text, excerpt.start, excerpt.end), ("ö ü", 2, 5));
         assert_eq!(window.excerpt(0, 4), None);
         assert_eq!(window.excerpt(4, 9), None);
+        assert_eq!(window.excerpt(4, 3), None, "the last before the first");
         let blank: Vec<bool> = (0..7).map(|token| window.is_blank(token)).collect();
         assert_eq!(blank, [true, false, true, false, false, true, true]);
+    }
+
+    #[test]
+    fn bytes_behind_the_context_are_none_of_it() {
+        let window = window("ä", &[Some((0, 2)), Some((2, 3)), Some((7, 9))]);
+        assert_eq!(window.excerpt(0, 0).map(|excerpt| excerpt.text), Some("ä"));
+        for (start, end) in [(0, 1), (1, 1), (0, 2), (2, 2), (2, 0)] {
+            assert_eq!(window.excerpt(start, end), None, "{start} {end}");
+        }
+        assert_eq!([0, 1, 2].map(|token| window.is_blank(token)), [false; 3]);
     }
 
     #[test]

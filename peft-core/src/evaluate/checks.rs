@@ -18,6 +18,9 @@ use crate::{
 /// is missing, superfluous, or of another size.
 pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> Result<()> {
     check_topology(model.spec(), task)?;
+    if let Some(head) = head.filter(|_| !task.is_language_model()) {
+        head.check_shapes(model.head_layout(task), model.spec().hidden_size)?;
+    }
     match task {
         task if task.is_language_model() && head.is_some() => {
             Err(Error::Mismatch(format!("{task} has no classification head to train")))
@@ -130,7 +133,7 @@ pub fn check_sources<'a>(
     })
 }
 
-/// Checks that examples have targets of the kind that the task learns, or none.
+/// Checks that examples have targets of the kind that the task learns, or none, and of numbers all as many.
 ///
 /// # Errors
 ///
@@ -141,6 +144,7 @@ pub fn check_targets<'a>(
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
     let has_values = problem_type.has_values();
+    let mut first: Option<(usize, usize)> = None;
     for example in examples {
         let (tokens, side) = match task {
             Task::Seq2SeqLm => (example.decoder_len(), "decoder tokens"),
@@ -150,7 +154,17 @@ pub fn check_targets<'a>(
         let found = match &example.target {
             Target::None => continue,
             Target::Class(_) if task == Task::SeqCls && !has_values => continue,
-            Target::Values(_) if task == Task::SeqCls && has_values => continue,
+            Target::Values(values) if task == Task::SeqCls && has_values => {
+                let (count, line) = *first.get_or_insert((values.len(), example.line));
+                if values.len() == count {
+                    continue;
+                }
+                return Err(Error::Mismatch(format!(
+                    "the row of line {}: found {} numbers, expected {count}, as in the row of line {line}",
+                    example.line,
+                    values.len()
+                )));
+            }
             Target::Tokens(of) if of_tokens && of.len() == tokens => continue,
             Target::Span { start, end }
                 if task == Task::QuestionAns && start <= end && *end < tokens =>
@@ -227,6 +241,16 @@ mod tests {
         assert!(check_targets(Task::SeqCls, ProblemType::SingleLabel, [&values]).is_err());
         assert!(check_targets(Task::SeqCls, ProblemType::Regression, [&values]).is_ok());
         assert!(check_targets(Task::SeqCls, ProblemType::MultiLabel, [&class]).is_err());
+        // Four numbers for two rows: a head of two outputs would take them for two each.
+        let row = |count, line| Example::new(vec![1; 3], Target::Values(vec![1.0; count]), line);
+        for problem_type in [ProblemType::Regression, ProblemType::MultiLabel] {
+            let rows = [row(1, 4), example(Target::None), row(1, 5), row(3, 6)];
+            assert!(check_targets(Task::SeqCls, problem_type, &rows[..3]).is_ok());
+            let error = check_targets(Task::SeqCls, problem_type, &rows);
+            let error = error.map_err(|error| error.to_string());
+            let says = "the row of line 6: found 3 numbers, expected 1, as in the row of line 4";
+            assert!(error.is_err_and(|error| error == says));
+        }
         assert!(check_targets(Task::TokenCls, ProblemType::SingleLabel, [&tokens(3)]).is_ok());
     }
 }

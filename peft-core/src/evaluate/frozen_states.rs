@@ -69,11 +69,13 @@ impl StatesRoom {
         Self { memory, file: self.file.min(bytes - memory) }
     }
 
-    /// What is left of it.
+    /// What is left of it: none where more is used than there is.
     #[must_use]
     pub fn without(self, used: Self) -> Self {
-        let [memory, file] = [self.memory - used.memory, self.file - used.file];
-        Self { memory, file }
+        Self {
+            memory: self.memory.saturating_sub(used.memory),
+            file: self.file.saturating_sub(used.file),
+        }
     }
 }
 

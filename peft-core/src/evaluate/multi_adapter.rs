@@ -130,7 +130,8 @@ impl<'a> MultiAdapter<'a> {
         let pairs: Vec<(usize, usize)> = (0..examples.len())
             .flat_map(|example| (0..count).map(move |member| (example, member)))
             .collect();
-        let mut answers = self.run(examples, &pairs, self.reader.batch_size * count)?.into_iter();
+        let batch_size = self.reader.batch_size.saturating_mul(count);
+        let mut answers = self.run(examples, &pairs, batch_size)?.into_iter();
         Ok(examples.iter().map(|_| answers.by_ref().take(count).collect()).collect())
     }
 

@@ -3,21 +3,25 @@
 use super::Metrics;
 use crate::error::{Error, Result};
 
-/// The mean of the squared differences; 0 of no numbers.
+/// The mean of the squared differences; 0 of no numbers. Not a number if there are not as many of both.
 pub fn mean_squared_error(predictions: &[f64], references: &[f64]) -> f64 {
+    if predictions.len() != references.len() {
+        return f64::NAN;
+    }
     let squares = predictions.iter().zip(references).map(|(p, r)| (p - r) * (p - r));
     squares.sum::<f64>() / predictions.len().max(1) as f64
 }
 
 /// Pearson's correlation coefficient, as scipy's `pearsonr`. Not a number if either side does not
-/// vary, or has fewer than two numbers.
+/// vary, or has fewer than two numbers, or there are not as many of both.
 pub fn pearson(predictions: &[f64], references: &[f64]) -> f64 {
     let centred = |values: &[f64]| -> Vec<f64> {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         values.iter().map(|value| value - mean).collect()
     };
     let constant = |values: &[f64]| values.iter().all(|value| *value == values[0]);
-    if predictions.len() < 2 || constant(predictions) || constant(references) {
+    let are_pairs = predictions.len() == references.len() && predictions.len() > 1;
+    if !are_pairs || constant(predictions) || constant(references) {
         return f64::NAN;
     }
     let (p, r) = (centred(predictions), centred(references));
@@ -85,6 +89,16 @@ mod tests {
         assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
         assert!(regression_metrics(&[], &[]).is_err());
         assert!(regression_metrics(&[vec![1.0]], &[vec![1.0, 2.0]]).is_err());
+    }
+
+    #[test]
+    fn numbers_without_a_partner_have_no_score() {
+        let (two, three) = ([1.0, 2.0], [1.0, 2.0, 4.0]);
+        for score in [mean_squared_error, pearson, spearman] {
+            assert!(score(&two, &three).is_nan() && score(&three, &two).is_nan());
+            assert!(score(&[], &two).is_nan() && score(&two, &[]).is_nan());
+            assert!(score(&three, &three).is_finite());
+        }
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use super::{
     score::Score,
     segments::{Segment, check},
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What prediction and reference are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,12 @@ pub enum Rouge {
 /// The mean F1 over the segments, as a fraction.
 ///
 /// # Errors
-/// [`Error::Mismatch`](crate::Error::Mismatch) if there are no segments, or one has no references.
+/// [`Error::Mismatch`] if there are no segments, or one has no references; for n-grams of length 0.
 pub fn rouge(kind: Rouge, segments: &[Segment]) -> Result<f64> {
     check(segments)?;
+    if kind == Rouge::N(0) {
+        return Err(Error::Mismatch("found n-grams of length 0, expected 1 or more".into()));
+    }
     let best = |segment: &Segment| match kind {
         Rouge::N(n) => {
             best_of(segment.map(rouge_tokens), |found, wanted| of_ngrams(found, wanted, n))
@@ -152,6 +155,8 @@ mod tests {
         assert_eq!(of(Rouge::L, "police kill the gunman", &["the gunman kill police"]), 0.5);
         ALL.iter().for_each(|kind| assert_eq!(of(*kind, "", &["a"]), 0.0));
         ALL.iter().for_each(|kind| assert_eq!(of(*kind, "…", &["…"]), 0.0));
+        let error = rouge(Rouge::N(0), &[Segment::new("a", ["a"])]).unwrap_err().to_string();
+        assert!(error.contains("length 0, expected 1 or more"), "{error}");
     }
 
     #[test]

@@ -214,7 +214,8 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming a tensor that does not belong to an optimizer's state.
+    /// [`Error::Mismatch`] naming a tensor that does not belong to an optimizer's state, or moments that are no list of
+    /// floats.
     pub fn load_state(&mut self, tensors: &NamedTensors, device: &Device) -> Result<()> {
         let mut states: BTreeMap<String, ParameterState> = BTreeMap::new();
         for (key, data) in tensors {
@@ -227,6 +228,12 @@ impl Optimizer {
                 state.steps = steps as u64;
             } else {
                 let moment = MOMENTS.iter().find(|known| **known == part).ok_or_else(unknown)?;
+                let shape = data.shape().as_slice();
+                if shape.len() != 1 || !data.dtype().is_float() {
+                    let found = format!("{:?} of the shape {shape:?}", data.dtype());
+                    let message = format!("`{key}`: found {found}, expected floats of one size");
+                    return Err(Error::Mismatch(message));
+                }
                 let values = Tensor::from_data(data.clone(), (device, data.dtype()));
                 state.put(moment, values);
             }
@@ -369,5 +376,16 @@ pub(crate) mod tests {
             .load_state(&state, &Device::default())
             .unwrap_err();
         assert!(error.to_string().contains("p/nonsense"), "{error}");
+        for data in [TensorData::new(vec![0.0f32; 4], [2, 2]), TensorData::new(vec![0i32; 4], [4])]
+        {
+            let key = format!("p/{}", sgd::MOMENTUM);
+            let state = NamedTensors::from([(key.clone(), data)]);
+            let found = Optimizer::new(OptimizerConfig::default())
+                .load_state(&state, &Device::default())
+                .unwrap_err()
+                .to_string();
+            assert!(found.starts_with(&format!("`{key}`: found ")), "{found}");
+            assert!(found.ends_with("expected floats of one size"), "{found}");
+        }
     }
 }

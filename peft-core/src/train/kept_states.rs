@@ -66,7 +66,10 @@ impl KeptStates {
     /// Both together.
     pub fn sum(self) -> StatesRoom {
         let Self { train, valid } = self;
-        StatesRoom { memory: train.memory + valid.memory, file: train.file + valid.file }
+        StatesRoom {
+            memory: train.memory.saturating_add(valid.memory),
+            file: train.file.saturating_add(valid.file),
+        }
     }
 }
 
@@ -174,6 +177,16 @@ mod tests {
             KeptStates::of(room, model.spec(), &config, (Mixing::All, batches), &both).train.memory
         };
         assert_eq!((of(&[3, 3]), of(&[3, 1])), (0, sum(&rows)));
+    }
+
+    #[test]
+    fn room_is_neither_below_none_nor_above_all() {
+        let room = |memory, file| StatesRoom { memory, file };
+        assert_eq!(room(5, 3).without(room(2, 3)), room(3, 0));
+        assert_eq!(room(5, 3).without(room(6, 1)), room(0, 2));
+        assert_eq!(room(5, 3).without(room(1, 4)), room(4, 0));
+        let kept = KeptStates { train: room(u64::MAX, 2), valid: room(1, u64::MAX) };
+        assert_eq!(kept.sum(), room(u64::MAX, u64::MAX));
     }
 
     #[test]

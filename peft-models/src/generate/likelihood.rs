@@ -51,8 +51,8 @@ const LOGITS_AT_ONCE: usize = 1 << 24;
 /// # Errors
 ///
 /// [`Error::TooLong`] if P + T + the tokens of a continuation exceed the model's positions; [`Error::Mismatch`] for a
-/// model that does not generate, and a row or a continuation without tokens or with unknown ones; and as
-/// [`FrozenModel::forward`].
+/// model that does not generate, and a row or a continuation without tokens or with unknown ones; [`Error::Setting`] for a
+/// `first_row` behind which not all rows have a number; and as [`FrozenModel::forward`].
 pub fn log_likelihoods(
     model: &dyn FrozenModel,
     rows: &[&[u32]],

@@ -48,8 +48,8 @@ const SCORES: u64 = 8 << 30;
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] as [`GenerateConfig::validate`]; [`Error::TooLong`] if P + T + the new tokens exceed
-/// the model's positions; [`Error::Mismatch`] for a model that does not generate and a row without tokens
+/// [`Error::Setting`] as [`GenerateConfig::validate`], and for a `first_row` behind which not all rows have a
+/// number; [`Error::TooLong`] if P + T + the new tokens exceed the model's positions; [`Error::Mismatch`] for a model that does not generate and a row without tokens
 /// or with unknown ones; and as [`FrozenModel::forward`].
 pub fn generate(
     model: &dyn FrozenModel,
@@ -209,10 +209,15 @@ fn check_scores(config: &GenerateConfig, rows: usize, vocabulary: usize) -> Resu
     Err(Error::setting(setting, message))
 }
 
-/// Refuses rows without tokens, and with unknown ones, by their numbers among all rows.
+/// Refuses rows without a number, without tokens, and with unknown ones, by their numbers among all rows.
 pub(super) fn check_rows(rows: &[&[u32]], first_row: usize, vocabulary: usize) -> Result<()> {
+    if first_row.checked_add(rows.len()).is_none() {
+        let most = usize::MAX - rows.len();
+        let message = format!("found {first_row}, expected at most {most} for {} rows", rows.len());
+        return Err(Error::setting("first_row", message));
+    }
     for (index, row) in rows.iter().enumerate() {
-        let index = first_row.saturating_add(index);
+        let index = first_row + index;
         if row.is_empty() {
             return Err(Error::Mismatch(format!("row {index} has no tokens to continue")));
         }

@@ -96,7 +96,8 @@ fn choose(
         together.add(logits.argmax(1));
         let mut found = together.read()?;
         let (largest, best) = (found.numbers::<f32>()?, found.numbers::<i64>()?);
-        let is_lost = |place: usize| largest[place].is_nan();
+        // As for one whose scores are read: the best of them is above minus infinity.
+        let is_lost = |place: usize| largest[place].is_nan() || largest[place] == f32::NEG_INFINITY;
         let lost = sequences.iter().zip(places).find(|(s, place)| !s.done && is_lost(**place));
         if let Some((sequence, _)) = lost {
             return Err(batch.no_token(sequence.row));

@@ -111,7 +111,7 @@ pub(super) fn states_below<M: FrozenModel + ?Sized>(
     virtual_tokens.check(spec, batch.rows())?;
     let taken = virtual_tokens.positions_taken(Side::Decoder, false);
     check_rows(spec.positions(Side::Decoder), &taken, &counts(batch.mask()))?;
-    let rows = embed(model, batch);
+    let rows = embed(model, batch)?;
     let tokens = placed(TokenCache::new(), batch, virtual_tokens)?;
     let mut input = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
     input.tokens = None;
@@ -205,10 +205,17 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     let Cache { mut virtual_tokens, tokens, mut cross } = cache;
     virtual_tokens.check(spec, batch.rows())?;
     tokens.check(batch.rows(), batch.len())?;
+    if let Some(read) = cross.as_ref().map(|cross| cross.hidden.dims()[0])
+        && read != batch.rows()
+    {
+        let rows = batch.rows();
+        let message = format!("{rows} rows of a decoder for {read} rows that the encoder has read");
+        return Err(Error::Mismatch(message));
+    }
     let tokens = placed(tokens, batch, &virtual_tokens)?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
-    let rows = rows_of(model, batch, &layers);
+    let rows = rows_of(model, batch, &layers)?;
     let positions = spec.positions(Side::Decoder);
     let mut input = match batch.blocks() {
         Some(blocks) => {
@@ -301,7 +308,7 @@ fn encode<M: FrozenModel + ?Sized>(
     };
     let uncounted = model.uncounted_token();
     check_rows(spec.positions(Side::Encoder), &taken, &counted(batch, uncounted, &prompt))?;
-    let tokens = rows_of(model, batch, &layers);
+    let tokens = rows_of(model, batch, &layers)?;
     let (rows, in_front, mask, past) = match own.content {
         Content::Embeddings(rows) => {
             let p = rows.dims()[1];
@@ -335,15 +342,32 @@ fn encode<M: FrozenModel + ?Sized>(
 
 /// The rows that enter a stack. Where a layer's states are given, nothing reads the embeddings: the states stand for
 /// them.
-fn rows_of<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch, layers: &Layers) -> Tensor<3> {
+fn rows_of<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    layers: &Layers,
+) -> Result<Tensor<3>> {
     match layers {
-        Layers::From(from) => from.states.clone(),
+        Layers::From(from) => Ok(from.states.clone()),
         _ => embed(model, batch),
     }
 }
 
-pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {
-    model.embed(upload(batch.ids(), batch.rows(), &model.device()))
+/// The embedded tokens of a batch.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for an id outside the vocabulary, with which a device may read what stands behind the table.
+pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Result<Tensor<3>> {
+    let vocabulary = model.spec().vocab_size;
+    let mut ids = batch.ids().iter().enumerate();
+    if let Some((place, id)) = ids.find(|(_, id)| **id as usize >= vocabulary) {
+        return Err(Error::Mismatch(format!(
+            "row {} has the token id {id}, outside the vocabulary of {vocabulary}",
+            place / batch.len()
+        )));
+    }
+    Ok(model.embed(upload(batch.ids(), batch.rows(), &model.device())))
 }
 
 fn refuse_packed<T>(spec: &ModelSpec) -> Result<T> {

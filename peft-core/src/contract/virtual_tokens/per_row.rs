@@ -32,8 +32,16 @@ impl VirtualTokens {
     /// # Errors
     ///
     /// [`Error::Mismatch`] for adapters that cannot share a pass: prompts that were not prefilled
-    /// beside keys and values, different layers, different positions, a prefix beside an infix.
+    /// beside keys and values, different layers or sizes, different positions, a prefix beside an infix;
+    /// for a row whose adapter is not there.
     pub fn per_row(adapters: &[Self], of_row: &[usize]) -> Result<Self> {
+        let mut rows = of_row.iter().enumerate();
+        if let Some((row, adapter)) = rows.find(|(_, adapter)| **adapter >= adapters.len()) {
+            return Err(Error::Mismatch(format!(
+                "row {row} has the adapter {adapter}, expected one below {}",
+                adapters.len()
+            )));
+        }
         if let [only] = adapters {
             return Ok(only.clone());
         }
@@ -67,6 +75,9 @@ impl VirtualTokens {
                 let mut rows = Vec::with_capacity(adapters.len());
                 for adapter in adapters {
                     match &adapter.content {
+                        Content::Embeddings(prompt) if prompt.dims()[2] != like.dims()[2] => {
+                            return refuse("hidden sizes");
+                        }
                         Content::Embeddings(prompt) => rows.push(pad_front(prompt.clone(), len)),
                         Content::None => rows.push(zeros_like(&like, len)),
                         Content::KeyValues(_) => return refuse("kinds (prompts and prefixes)"),
@@ -148,6 +159,13 @@ fn layer_per_row(
     let (mut keys, mut values) = (Vec::new(), Vec::new());
     for adapter in adapters {
         match (adapter.layer(like.site, index), &like.layers[index]) {
+            (Some(layer), Some(like)) if sizes(layer) != sizes(like) => {
+                return Err(Error::Mismatch(format!(
+                    "one batch cannot hold adapters of different heads: found keys and values of {:?} beside {:?}",
+                    sizes(layer),
+                    sizes(like)
+                )));
+            }
             (Some(layer), Some(_)) => {
                 keys.push(pad_front(layer.key.clone(), len));
                 values.push(pad_front(layer.value.clone(), len));
@@ -171,6 +189,14 @@ fn layer_per_row(
         key: select_first(Tensor::cat(keys, 0), of_row),
         value: select_first(Tensor::cat(values, 0), of_row),
     }))
+}
+
+/// K and D of the keys, and of the values.
+fn sizes(layer: &LayerKeyValues) -> [[usize; 2]; 2] {
+    [&layer.key, &layer.value].map(|tensor| {
+        let [_, k, _, d] = tensor.dims();
+        [k, d]
+    })
 }
 
 /// Puts zeros in front of the virtual tokens, which are in the second to last dimension.

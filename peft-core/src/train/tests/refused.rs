@@ -1,8 +1,14 @@
 //! What is refused before the first step.
 
+use burn::{module::Param, tensor::Tensor};
+
 use super::*;
 use crate::{
-    contract::virtual_tokens::VirtualTokens,
+    contract::{
+        frozen::FrozenModel,
+        head::{Dense, Head, HeadLayout},
+        virtual_tokens::VirtualTokens,
+    },
     data::{IGNORE, Target},
     evaluate::Predictor,
 };
@@ -100,4 +106,42 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     let error =
         Predictor::new(&causal.model, &VirtualTokens::none(), None, Task::TokenCls).unwrap_err();
     assert!(error.to_string().contains("classifier"), "{error}");
+}
+
+#[test]
+fn heads_that_cannot_read_the_hidden_states_are_refused() {
+    let case = Case::new(CASES[2]);
+    let (device, h) = (case.model.device(), case.model.spec().hidden_size);
+    let data = TrainingData { train: &case.train, valid: &case.valid };
+    let of_width = |h| Head::init(HeadLayout::linear("classifier", true), 2, h, 1, &device);
+    let zeros = |size| Param::from_tensor(Tensor::zeros([size], &device));
+    let dense = |rows, columns, bias| Dense {
+        weight: Param::from_tensor(Tensor::zeros([rows, columns], &device)),
+        bias: zeros(bias),
+    };
+    for (head, says) in [
+        (of_width(h + 1), "`classifier.weight` of the shape [2, 9], expected [2, 8]"),
+        (
+            Head { bias: Some(zeros(3)), ..of_width(h) },
+            "`classifier.bias` of the shape [3], expected [2]",
+        ),
+        (
+            Head { dense: Some(dense(h, h + 1, h)), ..of_width(h) },
+            "`classifier.dense.weight` of the shape [8, 9], expected [8, 8]",
+        ),
+        (
+            Head { dense: Some(dense(h, h, 1)), ..of_width(h) },
+            "`classifier.dense.bias` of the shape [1], expected [8]",
+        ),
+    ] {
+        let none = VirtualTokens::none();
+        let found = Predictor::new(&case.model, &none, Some(&head), Task::SeqCls).map(|_| ());
+        let error = found.unwrap_err().to_string();
+        assert!(error.ends_with(says), "{error}");
+        let own = Trainable::new(TestMethod::new(&case.model, case.kind, 3, 0.0), Some(head));
+        let config = config(Task::SeqCls, 5);
+        let found = train(&case.model, own, &data, &config, &anywhere(), &mut Silent);
+        let error = found.map(|_| ()).unwrap_err().to_string();
+        assert!(error.ends_with(says), "{error}");
+    }
 }
