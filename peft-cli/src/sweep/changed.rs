@@ -10,8 +10,7 @@ use crate::{
     message,
     settings::Settings,
     training::{
-        PreparedRun, ending::Ending, row_sums::all_row_sums, run_result::RunResult,
-        shared::Shared,
+        PreparedRun, ending::Ending, row_sums::all_row_sums, run_result::RunResult, shared::Shared,
     },
 };
 

@@ -7,8 +7,12 @@ use peft_core::{Error, text::find_files};
 
 use super::class_weights::BALANCED;
 use crate::{
-    data_files::is_standard_input, error::CliError, hub, message, settings::Settings,
-    tasks::task_file::is_file, usage::listed,
+    data_files::is_standard_input,
+    error::CliError,
+    hub, message,
+    settings::{Settings, tasks::NamedTask},
+    tasks::task_file::is_file,
+    usage::listed,
 };
 
 /// What the settings of a run that goes on name in vain.
@@ -69,15 +73,15 @@ fn lost(settings: &Settings, starts: bool) -> Vec<(&'static str, IsGiven)> {
     } = settings;
     let no_file = |path: &PathBuf| !path.exists();
     let no_model = |path: &PathBuf| !path.exists() && !hub::is_name(path);
-    let own = |task: &crate::settings::tasks::NamedTask| Settings::of_fields(task.own.clone()).ok();
+    let own = |task: &NamedTask| Settings::of_fields(task.own.clone()).ok();
     let is_task_lost = |own: Settings| !lost(&own, false).is_empty();
     let all: [(bool, &'static str, IsGiven); 9] = [
         (model.as_ref().is_some_and(no_model), "--model", |given| given.model.is_some()),
         (starts && init_adapter.as_ref().is_some_and(no_model), "--init-adapter", |given| {
             given.init_adapter.is_some()
         }),
-        (train.as_ref().is_some_and(no_rows), "--train", |given| given.train.is_some()),
-        (valid.as_ref().is_some_and(no_rows), "--valid", |given| given.valid.is_some()),
+        (train.as_deref().is_some_and(no_rows), "--train", |given| given.train.is_some()),
+        (valid.as_deref().is_some_and(no_rows), "--valid", |given| given.valid.is_some()),
         (chat_template.as_ref().is_some_and(no_file), "--chat-template", |given| {
             given.chat_template.is_some()
         }),
@@ -104,7 +108,7 @@ fn lost(settings: &Settings, starts: bool) -> Vec<(&'static str, IsGiven)> {
 }
 
 /// Whether one of the names of files of rows stands for none.
-fn no_rows(names: &Vec<PathBuf>) -> bool {
+fn no_rows(names: &[PathBuf]) -> bool {
     let is_lost = |name: &PathBuf| {
         let found = || find_files(std::slice::from_ref(name)).unwrap_or_default();
         !name.exists() && !found().files.iter().any(|file| file.exists())
