@@ -40,9 +40,10 @@ impl Adapter {
         let Some(data) = self.tensors.get(PROMPT_EMBEDDINGS) else {
             return Ok(VirtualTokens::none());
         };
+        let [rows, width] = sizes_of(PROMPT_EMBEDDINGS, data)?;
         if self.config.peft_type.is_prompt() {
-            let shape = data.shape().as_slice();
-            if shape[1] != spec.hidden_size {
+            if width != spec.hidden_size {
+                let shape = [rows, width];
                 return Err(Error::Mismatch(format!(
                     "the adapter was made for another base model: its prompt has the shape \
                      {shape:?}, but this {} model needs [{}, {}]",
@@ -62,7 +63,7 @@ impl Adapter {
         }
         let site = spec.self_site()?;
         let layers = self.layers(site.num_layers)?;
-        self.check_width(data, spec, site, layers.len())?;
+        self.check_width([rows, width], spec, site, layers.len())?;
         let flat = upload(data, device);
         let mut made = VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]);
         made.infix = infix;
@@ -139,7 +140,7 @@ impl Adapter {
                 .get(&name)
                 .ok_or_else(|| Error::Mismatch(format!("the adapter has no tensor `{name}`")))?;
             let layers = self.layers(site.num_layers)?;
-            self.check_width(data, spec, site, layers.len())?;
+            self.check_width(sizes_of(&name, data)?, spec, site, layers.len())?;
             made.push(layout::to_key_values(upload(data, device), site, &layers));
         }
         let mut made = VirtualTokens::key_values(made);
@@ -150,12 +151,11 @@ impl Adapter {
 
     fn check_width(
         &self,
-        data: &TensorData,
+        shape: [usize; 2],
         spec: &ModelSpec,
         site: &SiteSpec,
         layers: usize,
     ) -> Result<()> {
-        let shape = data.shape().as_slice();
         let width = layers * site.kv_width();
         if shape[1] == width {
             return Ok(());
@@ -329,6 +329,16 @@ pub fn peft_decoder_prefix(
     let stored = layout::to_key_values(flat, &stored, &(0..slots).collect::<Vec<_>>());
     let layers = (0..site.num_layers).map(|layer| stored.layers[2 * layer % slots].clone());
     Ok(SiteKeyValues { site: site.site, layers: layers.collect() })
+}
+
+/// The sizes of a tensor that is to be a matrix.
+fn sizes_of(name: &str, data: &TensorData) -> Result<[usize; 2]> {
+    let shape = data.shape().as_slice();
+    shape.try_into().map_err(|_| {
+        Error::Mismatch(format!(
+            "`{name}` has the shape {shape:?}, expected a matrix with a row for each virtual token"
+        ))
+    })
 }
 
 fn upload(data: &TensorData, device: &Device) -> Tensor<2> {

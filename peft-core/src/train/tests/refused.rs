@@ -1,12 +1,16 @@
 //! What is refused before the first step.
 
-use burn::{module::Param, tensor::Tensor};
+use burn::{
+    module::Param,
+    tensor::{Tensor, TensorData},
+};
 
 use super::*;
 use crate::{
     contract::{
         frozen::FrozenModel,
         head::{Dense, Head, HeadLayout},
+        layout::PROMPT_EMBEDDINGS,
         virtual_tokens::VirtualTokens,
     },
     data::{IGNORE, Target},
@@ -143,5 +147,23 @@ fn heads_that_cannot_read_the_hidden_states_are_refused() {
         let found = train(&case.model, own, &data, &config, &anywhere(), &mut Silent);
         let error = found.map(|_| ()).unwrap_err().to_string();
         assert!(error.ends_with(says), "{error}");
+    }
+}
+
+#[test]
+fn virtual_tokens_that_are_no_matrix_are_refused() {
+    for case in [CASES[0], CASES[1]] {
+        let case = Case::new(case);
+        let about = anywhere().about(&TrainConfig::new(case.task), None).unwrap();
+        let mut adapter = adapter_of(&case.trainable(0.0), &case.model, &about).unwrap();
+        for shape in [vec![8], vec![1, 3, 8]] {
+            let numbers = vec![0.0f32; shape.iter().product()];
+            let data = TensorData::new(numbers, shape.clone());
+            adapter.tensors.insert(PROMPT_EMBEDDINGS.into(), data);
+            let found = adapter.virtual_tokens(case.model.spec(), &case.model.device());
+            let error = found.unwrap_err().to_string();
+            let says = format!("`{PROMPT_EMBEDDINGS}` has the shape {shape:?}, expected a matrix");
+            assert!(error.starts_with(&says), "{error}");
+        }
     }
 }
