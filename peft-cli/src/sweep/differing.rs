@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     compare::settings_of_run,
     settings::Settings,
-    training::run_result::{Ending, RunResult},
+    training::{ending::Ending, run_result::RunResult},
 };
 
 /// Settings that a run takes from its rows, if nobody gives them.

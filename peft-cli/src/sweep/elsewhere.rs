@@ -14,9 +14,7 @@ use crate::{
     error::CliResult,
     message,
     training::{
-        PreparedRun,
-        run_result::{Ending, RunResult, all_row_sums},
-        shared::Shared,
+        PreparedRun, ending::Ending, row_sums::all_row_sums, run_result::RunResult, shared::Shared,
     },
 };
 
