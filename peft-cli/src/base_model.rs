@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::{DType, Device, TensorData};
-use peft_core::{Adapter, Error, Result};
+use peft_core::{Adapter, Error, Result, Task};
 use peft_models::{LoadOptions, Loaded, ModelConfig, Weights};
 
 use crate::output;
@@ -165,6 +165,58 @@ pub fn note_other_name(
          another name, nothing is wrong; if it is another model, {otherwise}",
         given.display()
     ));
+}
+
+/// A tensor of the pooler of a BERT, by its canonical name.
+const POOLER: &str = "bert.pooler.dense.weight";
+
+/// Whether a classifier of whole rows has a pooler in front of it in transformers, and none here, since the files of the
+/// base model hold none.
+fn lacks_pooler(base: &Loaded, task: Task) -> bool {
+    task == Task::SeqCls
+        && base.model.spec().model_type == "bert"
+        && !base.report.tensors.contains_key(POOLER)
+}
+
+/// Tells of a base model in `dir` without the pooler that transformers and PEFT put in front of the classifier that a run
+/// for `task` trains.
+pub fn note_no_pooler(base: &Loaded, task: Task, dir: &Path) {
+    if !lacks_pooler(base, task) {
+        return;
+    }
+    let is_gguf = base.config.path().extension().is_some_and(|extension| extension == "gguf");
+    let way_out = match is_gguf {
+        true => "train on the folder that the GGUF file was made from",
+        false => {
+            "train on a copy that has one, too; in Python: AutoModel.from_pretrained(\"FOLDER\").save_pretrained(\"NEW\"), \
+             and the files of the tokenizer"
+        }
+    };
+    output::tell(format!(
+        "warning: {} holds no pooler ({POOLER}): the classifier reads the first token itself. transformers and PEFT put a \
+         pooler of random values between them each time they load the model, and compute other logits with this adapter. \
+         For the same in both, {way_out}",
+        dir.display()
+    ));
+}
+
+/// Tells of an adapter that PEFT made behind a pooler which the base model in `dir` lacks; `whose` is the adapter.
+pub fn note_pooler_of_peft(
+    adapter: &Adapter,
+    base: &Loaded,
+    task: Option<Task>,
+    dir: &Path,
+    whose: &str,
+) {
+    let is_of_peft = adapter.config.own.method.is_none();
+    if is_of_peft && task.is_some_and(|task| lacks_pooler(base, task)) {
+        output::tell(format!(
+            "warning: {whose}: PEFT puts a pooler in front of this adapter's classifier, and {} holds none ({POOLER}): results \
+             are not those of PEFT, which takes random values for it. Give the model with the pooler that the adapter was \
+             trained with",
+            dir.display()
+        ));
+    }
 }
 
 /// Whether a folder's name, in lower case, is none of a model: `model`, `checkpoint-500`, a hash.

@@ -87,6 +87,51 @@ fn an_adapter_that_names_another_base_model_is_told() {
     assert!(said.contains(says) && said.contains("is no start for this one"), "{said}");
 }
 
+/// PEFT 0.21.2 computes other logits of such an adapter each time it loads it: the pooler is random, and not stored.
+#[test]
+fn a_bert_without_a_pooler_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("ids.jsonl"), "{\"input_ids\": [5, 9, 3]}\n").unwrap();
+    fs::write(at("rows.jsonl"), "{\"input_ids\": [5, 9], \"label\": 0}\n".repeat(2)).unwrap();
+    fs::write(at("tags.jsonl"), "{\"input_ids\": [5, 9], \"labels\": [0, 1]}\n".repeat(2)).unwrap();
+    let train = |base: &str, task: &str, rows: &str| {
+        let mut command = peft(dir.path());
+        command.args([
+            "train",
+            "--method=ptv2",
+            "--steps=1",
+            "--overwrite",
+            "--out=out",
+            "--task",
+            task,
+        ]);
+        command.args(["--train", rows, "--model"]).arg(vectors("logits").join(base));
+        notes(&mut command)
+    };
+    let says = "bert-tok holds no pooler (bert.pooler.dense.weight): the classifier reads the first token itself";
+    let said = train("bert-tok", "seq-cls", "rows.jsonl");
+    assert!(said.contains("warning: ") && said.contains(says), "{said}");
+    assert!(said.contains("AutoModel.from_pretrained"), "{said}");
+    for (base, task, rows) in
+        [("bert", "seq-cls", "rows.jsonl"), ("bert-tok", "token-cls", "tags.jsonl")]
+    {
+        let said = train(base, task, rows);
+        assert!(!said.contains("pooler"), "{base} {task}: {said}");
+    }
+    let forward = |base: &str| {
+        let mut command = peft(dir.path());
+        command.args(["forward", "--input", "ids.jsonl", "--output", "logits.safetensors"]);
+        command.arg("--model").arg(vectors("logits").join(base));
+        command.arg("--adapter").arg(vectors("logits/bert/prefix"));
+        notes(&mut command)
+    };
+    let said = forward("bert-tok");
+    assert!(said.contains("prefix: PEFT puts a pooler in front of this adapter's"), "{said}");
+    let said = forward("bert");
+    assert!(!said.contains("pooler"), "{said}");
+}
+
 /// PEFT 0.21.2 gives the logits of the base model for such an adapter.
 #[test]
 fn an_adapter_of_peft_without_a_task_is_told() {

@@ -97,6 +97,10 @@ impl Session {
                     base_model::note_other_name(adapter, &base, &args.model, &whose, Purpose::Use);
                     model_files::note_other_config(adapter, &base, &whose, Purpose::Use);
                 }
+                if let Some(adapter) = &session.adapter {
+                    let (task, whose) = (session.task, named.display().to_string());
+                    base_model::note_pooler_of_peft(adapter, &base, task, dir.path(), &whose);
+                }
                 if session.base_sha256().is_some() && !args.any_base {
                     let base = base.clone();
                     let start = || BaseSum::start(move || base.sha256());

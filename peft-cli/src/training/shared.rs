@@ -13,7 +13,7 @@ use super::{
     class_names,
     inputs::{Base, Inputs},
 };
-use crate::{error::CliResult, settings::Settings, tasks::task_file::TaskFile};
+use crate::{base_model, error::CliResult, settings::Settings, tasks::task_file::TaskFile};
 
 /// What runs share. Of base models it keeps one at a time, with its rows.
 #[derive(Debug, Default)]
@@ -93,6 +93,7 @@ impl Shared {
 
 impl ReadRows {
     fn read(settings: &Settings, task: Task, base: Base, device: &Device) -> CliResult<Self> {
+        base_model::note_no_pooler(&base.loaded, task, base.dir.path());
         let inputs = Inputs::read(settings, base)?;
         let found = inputs.find_fields(settings, task)?;
         let problem_type = class_names::problem_type(
