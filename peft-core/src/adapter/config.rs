@@ -47,11 +47,13 @@ fn way_out(name: &str) -> &'static str {
         "VERA",
     ];
     match name {
-        // Their rows are embeddings like those of prompt tuning once they are made.
+        // Their rows are embeddings like those of prompt tuning once they are made. Of an encoder-decoder's two sets PEFT
+        // generates with the first, in front of the encoder; a head stands in the file beside them.
         "MULTITASK_PROMPT_TUNING" => {
             ". The rows that it makes for one of its tasks are a prompt: in Python, where `model` is the PeftModel, \
-             torch.save({\"prompt_embeddings\": model.get_prompt(1, task_ids=torch.tensor([TASK]))[0].detach()\
-             .clone()}, \"prompt.pt\"); `peft convert` reads that file"
+             rows = model.get_prompt(1, task_ids=torch.tensor([TASK]))[0][:model.active_peft_config.num_virtual_tokens]; \
+             head = {k: v for k, v in peft.utils.load_peft_weights(\"ADAPTER\").items() if k.startswith(\"base_model.\")}; \
+             torch.save({**head, \"prompt_embeddings\": rows.detach().clone()}, \"prompt.pt\"); `peft convert` reads that file"
         }
         "CPT" => {
             ". What it has learnt is a prompt: in Python, where `model` is the PeftModel, \

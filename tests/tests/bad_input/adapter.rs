@@ -150,7 +150,8 @@ pub const CASES: &[Case] = &[
         },
         says: &[
             "found \"MULTITASK_PROMPT_TUNING\"",
-            "get_prompt(1, task_ids=torch.tensor([TASK]))",
+            "get_prompt(1, task_ids=torch.tensor([TASK]))[0][:model.active_peft_config.num_virtual_tokens]",
+            "if k.startswith(\"base_model.\")}; torch.save({**head, ",
         ],
         ..CASE
     },
