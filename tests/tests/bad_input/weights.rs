@@ -45,6 +45,23 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a decoder with an embedding of its own",
+        build: |dir| {
+            model(dir, "t5");
+            weights(dir, |all| {
+                let mut other = all["shared.weight"].clone();
+                other.2[..4].copy_from_slice(&7.0_f32.to_le_bytes());
+                all.insert("decoder.embed_tokens.weight".into(), other);
+            });
+            words("generate --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &[
+            "model/model.safetensors: tensor `decoder.embed_tokens.weight`: differs from `shared.weight`, and this version \
+             has one matrix for both: if one of them is left over, save the model without it",
+        ],
+        ..CASE
+    },
+    Case {
         name: "NaN in a tagger, predicted with",
         build: |dir| not_finite(dir, "bert-tok", "classifier.weight", PREDICT),
         says: SCORE,

@@ -35,7 +35,16 @@ impl Place {
         if shape.len() != strides.len() {
             return Err(format!("has the shape {shape:?} but the strides {strides:?}"));
         }
-        let too_large = || format!("has the shape {shape:?}, but its storage holds {held} values");
+        let is_repeated = shape.iter().zip(strides).any(|(size, stride)| *size > 1 && *stride == 0);
+        let way_out = match is_repeated {
+            true => {
+                ": its values are repeated, as by `expand`, and torch.save stores them once; save them all, in Python \
+                 {k: v.contiguous() for k, v in state.items()}"
+            }
+            false => "",
+        };
+        let too_large =
+            || format!("has the shape {shape:?}, but its storage holds {held} values{way_out}");
         let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         // A stride of 0 would repeat values without end.
         let count = count.filter(|count| *count <= held).ok_or_else(too_large)?;

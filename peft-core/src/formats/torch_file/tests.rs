@@ -220,6 +220,12 @@ fn views_beyond_their_storage_are_refused() {
     ] {
         assert!(bare(&file).is_err(), "{case}");
     }
+    // As `expand` leaves it, of which torch.save keeps one value.
+    let error = bare(&view(1, 0, &[4], &[0], 1)).unwrap_err();
+    assert!(error.contains("but its storage holds 1 values: its values are repeated"), "{error}");
+    assert!(error.contains("v.contiguous()"), "{error}");
+    let error = bare(&view(6, 0, &[2, 4], &[3, 1], 6)).unwrap_err();
+    assert!(error.ends_with("but its storage holds 6 values"), "{error}");
     let elsewhere = Pickle::new().tensor("FloatStorage", 1, 0, &[1], &[1]).raw(b".").0;
     let error = bare(&zip(&[("a/data.pkl", &elsewhere)], false)).unwrap_err();
     assert!(error.contains("its storage \"0\" is not in the file"), "{error}");

@@ -48,7 +48,10 @@ impl Weights {
         let chosen = there.first().copied().unwrap_or(names[0]);
         for other in there.iter().skip(1) {
             if !self.are_equal(chosen, other)? {
-                let message = format!("differs from `{chosen}`, which is the same tensor");
+                let message = format!(
+                    "differs from `{chosen}`, and this version has one matrix for both: if one of them is left over, save \
+                     the model without it"
+                );
                 return Err(self.error(other, &message));
             }
         }
