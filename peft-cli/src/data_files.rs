@@ -10,7 +10,7 @@ use std::{
 
 use peft_core::{
     Error, Result,
-    text::{FIRST_ROWS, FoundFiles, ReadOptions, Record, Records, Steps, find_files},
+    text::{FIRST_ROWS, FoundFiles, IdleStep, ReadOptions, Record, Records, Steps, find_files},
 };
 
 use crate::output;
@@ -25,6 +25,8 @@ pub struct DataFiles {
     options: ReadOptions,
     /// What changes the rows, and whether they are those to train on.
     steps: (Steps, bool),
+    /// Whether it is told which steps no row has the field of.
+    tells_idle: bool,
     /// What was said already.
     said: RefCell<BTreeSet<String>>,
 }
@@ -56,7 +58,8 @@ impl DataFiles {
             let (count, first, last) = (files.len(), first.display(), last.display());
             output::note(format!("note: {count} files of rows, from {first} to {last}"));
         }
-        Ok(Self { files, options, steps: Default::default(), said: RefCell::default() })
+        let steps = Default::default();
+        Ok(Self { files, options, steps, tells_idle: false, said: RefCell::default() })
     }
 
     /// With the names of the columns of tables without a header, where `--columns` gives none: those of a task, separated
@@ -75,6 +78,13 @@ impl DataFiles {
         self
     }
 
+    /// Telling, if asked, which steps did nothing since no row has their field: it may be misspelled.
+    #[must_use]
+    pub fn telling_idle_steps(mut self, asked: bool) -> Self {
+        self.tells_idle = asked;
+        self
+    }
+
     /// The rows, in order. An item is an error naming the file and line that is wrong.
     pub fn rows(&self) -> impl Iterator<Item = Result<Record>> {
         let mut records = Records::open(&self.files, &self.options);
@@ -88,6 +98,7 @@ impl DataFiles {
         };
         let (steps, training) = &self.steps;
         let (mut rows, mut of_file, mut left_out) = (VecDeque::new(), 0usize, 0usize);
+        let mut idle = if self.tells_idle { steps.idle() } else { Vec::new() };
         std::iter::from_fn(move || {
             loop {
                 if let Some(row) = rows.pop_front() {
@@ -95,15 +106,20 @@ impl DataFiles {
                 }
                 let record = match read() {
                     Some(Ok(record)) if !steps.is_empty() => record,
-                    None if left_out > 0 => {
-                        self.tell(format!(
-                            "{left_out} of {of_file} rows are left out, as the task says"
-                        ));
+                    None => {
+                        if left_out > 0 {
+                            self.tell(format!(
+                                "{left_out} of {of_file} rows are left out, as the task says"
+                            ));
+                        }
+                        if of_file > 0 {
+                            idle.iter().for_each(|step| self.tell(does_nothing(step)));
+                        }
                         return None;
                     }
                     other => return other,
                 };
-                match steps.apply(record, *training) {
+                match steps.apply_watched(record, *training, &mut idle) {
                     Ok(made) => {
                         of_file += 1;
                         left_out += usize::from(made.is_empty());
@@ -130,6 +146,12 @@ impl DataFiles {
     pub fn first_rows(&self) -> Result<Vec<Record>> {
         self.rows().take(FIRST_ROWS).collect()
     }
+}
+
+/// What is said of a step that no row has the field of.
+fn does_nothing(step: &IdleStep) -> String {
+    let (number, field) = (step.place + 1, &step.field);
+    format!("step {number} of the task does nothing: no row has its field `{field}`")
 }
 
 /// What reading a file would wait for without a word.

@@ -47,6 +47,10 @@ pub fn settle(
     if flags.stop.iter().any(String::is_empty) {
         return Err(Error::setting("--stop", "found an empty text"));
     }
+    if flags.temperature == Some(0.0) {
+        let message = "found 0, expected a number above 0; --greedy takes the likeliest token each time, as 0 does elsewhere";
+        return Err(Error::setting("--temperature", message));
+    }
     end.check(base.model.spec().vocab_size)?;
     let file = GenerationDefaults::of(base)?;
     let mut taken = Taken::default();

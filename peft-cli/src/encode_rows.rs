@@ -68,6 +68,8 @@ pub fn encode(
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
     note_left_out(&encoded, settings.task);
     note_empty(&encoded);
+    note_blank_targets(&encoded);
+    note_single(&encoded);
     note_absent(&encoded);
     note_unanswerable(&encoded);
     note_own_system(&encoded);
@@ -157,6 +159,32 @@ fn note_empty(encoded: &Encoded) {
         let (count, rows) = (encoded.empty.len(), encoded.records());
         output::note(format!(
             "note: {count} of {rows} rows have an empty text, the first in {}, line {line}",
+            path.display()
+        ));
+    }
+}
+
+/// Tells how many rows teach a language model to write nothing.
+fn note_blank_targets(encoded: &Encoded) {
+    if let Some((path, line)) = encoded.blank_targets.first() {
+        let (count, rows) = (encoded.blank_targets.len(), encoded.records());
+        output::note(format!(
+            "note: {count} of {rows} rows have an empty target, the first in {}, line {line}; --skip-unlabelled leaves them \
+             out",
+            path.display()
+        ));
+    }
+}
+
+/// Tells how many rows have one text among others that are pairs.
+fn note_single(encoded: &Encoded) {
+    if let Some((path, line)) = &encoded.first_single
+        && encoded.single < encoded.texts
+    {
+        let (count, rows) = (encoded.single, encoded.records());
+        output::note(format!(
+            "note: {count} of {rows} rows have no second text (`{}`) and are read as one text, the first in {}, line {line}",
+            encoded.fields.name(Role::TextPair),
             path.display()
         ));
     }

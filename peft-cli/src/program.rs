@@ -10,7 +10,7 @@ use crate::{
         plan, predict, recipes, score, selftest, similarity, sweep, tasks, train,
     },
     error::CliResult,
-    flags::everywhere::Everywhere,
+    flags::{escapes, everywhere::Everywhere},
     screen::manners,
     threads,
 };
@@ -117,6 +117,7 @@ impl Program {
     /// Returns a [`CliError`](crate::CliError) if the command fails.
     pub fn run(self) -> CliResult {
         self.everywhere.apply()?;
+        escapes::tell();
         if self.command.computes() {
             threads::start(None)?;
         }

@@ -106,7 +106,8 @@ fn show(task: &TaskFile, args: &TasksArgs) -> CliResult {
     let settings = task.settings(kind)?;
     let files = DataFiles::find(&args.data, None, false)?
         .with_columns_of_task(task.columns.as_deref())
-        .with_steps(task.steps.clone(), args.training);
+        .with_steps(task.steps.clone(), args.training)
+        .telling_idle_steps(!task.is_shipped());
     let template = |text: &Option<String>, name: &str| {
         text.as_deref().map(|text| Template::parse(text, name)).transpose()
     };

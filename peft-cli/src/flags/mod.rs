@@ -6,6 +6,7 @@
 //! | [`reparameterization`] | what makes the rows of a prompt in training |
 //! | [`byte_size`] | numbers of bytes |
 //! | [`choices`] | values that are chosen by name |
+//! | [`escapes`] | texts with a backslash where the end of a line was meant |
 //! | [`everywhere`] | the flags of every command |
 //! | [`given`] | flags that are no settings, for a command that goes on |
 //! | [`decoding`] | the flags of generation |
@@ -16,6 +17,7 @@
 pub mod byte_size;
 pub mod choices;
 pub mod decoding;
+pub mod escapes;
 pub mod everywhere;
 pub mod field_flags;
 pub mod given;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use peft_core::{
     Error, Result,
     metrics::Attempt,
-    text::{Record, value_in_text},
+    text::{Record, label_text, value_in_text},
 };
 use serde_json::Value;
 
@@ -123,21 +123,32 @@ fn groups(predictions: &Source, references: &Source, lines: &[String]) -> Result
     Ok(lines.iter().take(count).map(answer).collect())
 }
 
-/// The answers by id, if the predictions are one object of them.
+/// The answers by id, if the predictions are one object of them, in which a reference's id is a key. Null is no answer.
+///
+/// # Errors
+///
+/// [`Error::Data`] naming an id whose answer is a list or an object.
 fn by_id<'s>(
     predictions: &'s Source,
     references: &Source,
-) -> Result<Option<HashMap<&'s str, &'s str>>> {
+) -> Result<Option<HashMap<&'s str, String>>> {
     let Some([row]) = predictions.rows() else { return Ok(None) };
-    let texts: Option<HashMap<&str, &str>> =
-        row.fields.iter().map(|(id, text)| Some((id.as_str(), text.as_str()?))).collect();
-    let Some(texts) = texts else { return Ok(None) };
-    for row in references.rows().unwrap_or_default() {
-        if ids::id_text(row).is_some_and(|id| texts.contains_key(id.as_str())) {
-            return Ok(Some(texts));
-        }
+    let is_key =
+        |reference: &Record| ids::id_text(reference).is_some_and(|id| row.fields.contains_key(&id));
+    if !references.rows().unwrap_or_default().iter().any(is_key) {
+        return Ok(None);
     }
-    Ok(None)
+    let text = |(id, value): (&'s String, &Value)| -> Result<(&'s str, String)> {
+        let text = match value {
+            Value::Null => Some(String::new()),
+            Value::String(text) => Some(text.clone()),
+            value => label_text(value),
+        };
+        let expected = "the text of one answer, or null for none";
+        let wrong = || format!("field `{id}`: found a list or an object, expected {expected}");
+        Ok((id.as_str(), text.ok_or_else(|| row.error(wrong()))?))
+    };
+    row.fields.iter().map(text).collect::<Result<_>>().map(Some)
 }
 
 /// Each question with its answer by id. One that is not answered counts as answered with nothing.
@@ -145,22 +156,18 @@ fn joined(
     predictions: &Source,
     rows: &[Record],
     answers: Vec<Vec<String>>,
-    by_id: HashMap<&str, &str>,
+    by_id: HashMap<&str, String>,
 ) -> Result<Vec<Question>> {
     let mut missing = 0;
     let mut questions = Vec::with_capacity(rows.len());
     for (row, answers) in rows.iter().zip(answers) {
         let id = ids::id_text(row)
             .ok_or_else(|| row.error("has no `id`, by which it would be answered"))?;
-        let prediction = by_id.get(id.as_str()).copied().unwrap_or_else(|| {
+        let prediction = by_id.get(id.as_str()).cloned().unwrap_or_else(|| {
             missing += 1;
-            ""
+            String::new()
         });
-        questions.push(Question {
-            prediction: prediction.to_owned(),
-            answers,
-            null_score_diff: None,
-        });
+        questions.push(Question { prediction, answers, null_score_diff: None });
     }
     if missing > 0 {
         let path = predictions.path().display();

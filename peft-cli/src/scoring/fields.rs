@@ -1,9 +1,11 @@
 //! Which field of a row is read.
 
+use std::path::Path;
+
 use clap::Args;
 use peft_core::{
     Error, Result,
-    text::{Record, label_text},
+    text::{Record, is_numpy_list, label_text, value_in_text},
 };
 use serde_json::Value;
 
@@ -13,8 +15,8 @@ use crate::output::note;
 /// Flags that name the fields of rows.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FieldArgs {
-    /// The field of the predictions, where they are rows. [default: that of predict, generate or eval: output, label,
-    /// labels, score, tags or answer]
+    /// The field of the predictions, where they are rows. [default: prediction or the like, else that of predict,
+    /// generate or eval: output, label, labels, score, tags or answer]
     #[arg(long, value_name = "NAME")]
     pub prediction_field: Option<String>,
     /// The field of the references, where they are rows. [default: references, target, label, tags or answers, or
@@ -26,15 +28,27 @@ pub struct FieldArgs {
     pub by_position: bool,
 }
 
-/// What the fields of predictions are called, the likelier first.
+/// Names that say of a field that it is predicted. Beside one of them, a `label` or an `output` is the right one.
+const PREDICTED: &[&str] = &[
+    "prediction",
+    "predictions",
+    "prediction_text",
+    "generated_text",
+    "predicted",
+    "predicted_label",
+    "pred",
+    "preds",
+    "y_pred",
+];
+
+/// What else the fields of predictions are called, the likelier first: as `predict`, `generate` and `eval` write them.
 fn of_predictions(kind: Kind) -> &'static [&'static str] {
     match kind {
-        // `labels` are often those that are right, beside a `prediction`.
-        Kind::Class => &["label", "prediction", "output", "labels"],
-        Kind::Number => &["score", "prediction", "label"],
-        Kind::Text => &["output", "prediction", "answer", "generated_text", "label"],
-        Kind::Tags => &["tags", "prediction", "predictions"],
-        Kind::Answer => &["answer", "prediction", "prediction_text", "output"],
+        Kind::Class => &["label", "output", "labels"],
+        Kind::Number => &["score", "label"],
+        Kind::Text => &["output", "answer", "label"],
+        Kind::Tags => &["tags"],
+        Kind::Answer => &["answer", "output"],
     }
 }
 
@@ -72,8 +86,12 @@ fn of_references(kind: Kind) -> &'static [&'static str] {
 ///
 /// [`Error::Data`] if the first row has none of the usual ones, [`Error::Setting`] for a name that it does not have.
 pub fn prediction(rows: &[Record], kind: Kind, args: &FieldArgs) -> Result<String> {
-    let usual: Vec<String> = of_predictions(kind).iter().map(ToString::to_string).collect();
-    chosen(rows, args.prediction_field.as_deref(), &usual, "--prediction-field")
+    let own = of_predictions(kind);
+    let usual: Vec<String> = PREDICTED.iter().chain(own).map(ToString::to_string).collect();
+    // Beside another of them the first may be what is right.
+    let is_alone = own.iter().skip(1).all(|name| !has(rows, name));
+    let untold = own.first().copied().filter(|_| is_alone);
+    chosen(rows, args.prediction_field.as_deref(), &usual, untold, "--prediction-field")
 }
 
 /// The field of the references in rows; in rows of `own` predictions, where they stand beside them.
@@ -94,23 +112,35 @@ pub fn reference(rows: &[Record], kind: Kind, args: &FieldArgs, own: bool) -> Re
             .chain(usual.map(|name| format!("input.{name}")))
             .collect(),
     };
-    chosen(rows, args.reference_field.as_deref(), &usual, "--reference-field")
+    let untold = usual.first().map(String::as_str);
+    chosen(rows, args.reference_field.as_deref(), &usual, untold, "--reference-field")
 }
 
-fn chosen(rows: &[Record], given: Option<&str>, usual: &[String], flag: &str) -> Result<String> {
+/// Whether a row has the field.
+fn has(rows: &[Record], name: &str) -> bool {
+    rows.iter().any(|row| row.value(name).is_some())
+}
+
+/// The field that is `given`, else the first of the `usual` ones, which is told unless it is the `untold` one.
+fn chosen(
+    rows: &[Record],
+    given: Option<&str>,
+    usual: &[String],
+    untold: Option<&str>,
+    flag: &str,
+) -> Result<String> {
     let Some(first) = rows.first() else {
         return Err(Error::setting(flag, "there are no rows"));
     };
-    let has = |name: &str| rows.iter().any(|row| row.value(name).is_some());
     let known: Vec<&str> = first.fields.keys().map(String::as_str).collect();
     if let Some(name) = given {
-        if has(name) {
+        if has(rows, name) {
             return Ok(name.to_owned());
         }
         let (path, known) = (first.path.display(), known.join(", "));
         return Err(Error::setting(flag, format!("found `{name}`, but {path} has: {known}")));
     }
-    let Some(name) = usual.iter().find(|name| has(name)) else {
+    let Some(name) = usual.iter().find(|name| has(rows, name)) else {
         let message = format!(
             "found none of the fields {}: name the field to read, as {flag}; the row has: {}",
             usual.join(", "),
@@ -118,7 +148,7 @@ fn chosen(rows: &[Record], given: Option<&str>, usual: &[String], flag: &str) ->
         );
         return Err(first.error(message));
     };
-    if usual.first() != Some(name) {
+    if untold != Some(name.as_str()) {
         note(format!(
             "note: {}: read from `{name}`; {flag} names another field",
             first.path.display()
@@ -176,6 +206,54 @@ pub fn texts(row: &Record, field: &str) -> Result<Vec<String>> {
     })
 }
 
+/// The texts of a field whose cells are lists ([`has_lists_in_cells`]).
+///
+/// # Errors
+///
+/// As [`texts`].
+pub fn texts_in_cell(row: &Record, field: &str) -> Result<Vec<String>> {
+    match row.value(field).and_then(Value::as_str).and_then(texts_in_text) {
+        Some(found) => Ok(found),
+        None => texts(row, field),
+    }
+}
+
+/// Whether a field has its lists as text, as `eval` and `predict` write them into tables: it is called so that each row
+/// has several (`references`, `answers`), and each cell is a list of texts or SQuAD's answers, blank ones aside. Other texts
+/// may only look like a list: in a table that is told.
+pub fn has_lists_in_cells(rows: &[Record], field: &str) -> bool {
+    let cells = rows.iter().filter_map(|row| row.optional(field).and_then(Value::as_str));
+    let cells: Vec<&str> = cells.filter(|cell| !cell.trim().is_empty()).collect();
+    let lists = cells.iter().filter(|cell| texts_in_text(cell).is_some()).count();
+    let name = field.rsplit('.').next().unwrap_or(field);
+    if lists == cells.len() && matches!(name, "references" | "answers") {
+        return lists > 0;
+    }
+    let is_alike = |cell: &&&str| texts_in_text(cell).is_some() || is_numpy_list(cell);
+    let alike = cells.iter().filter(is_alike).count();
+    if let (Some(first), true) = (rows.first(), alike > 0)
+        && is_table(&first.path)
+    {
+        note(format!(
+            "note: {}: {alike} of {} cells of `{field}` look like lists, and each is read as one text: JSON Lines has lists",
+            first.path.display(),
+            rows.len()
+        ));
+    }
+    false
+}
+
+/// The texts of a text that is a list or SQuAD's answers.
+fn texts_in_text(text: &str) -> Option<Vec<String>> {
+    texts_of(&value_in_text(text)?)
+}
+
+/// Whether a file is a table by its name, whose cells are texts.
+fn is_table(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    [".csv", ".tsv", ".tab"].iter().any(|end| name.contains(end))
+}
+
 /// The texts of a value; `None` for what is none.
 pub fn texts_of(value: &Value) -> Option<Vec<String>> {
     match value {
@@ -186,5 +264,69 @@ pub fn texts_of(value: &Value) -> Option<Vec<String>> {
         Value::String(text) => Some(vec![text.clone()]),
         Value::Null => None,
         single => label_text(single).map(|text| vec![text]),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn rows(values: &[Value]) -> Vec<Record> {
+        let row = |(at, value): (usize, &Value)| {
+            let fields = value.as_object().cloned().unwrap_or_default();
+            Record::new(Arc::from(Path::new("p.csv")), at + 1, fields)
+        };
+        values.iter().enumerate().map(row).collect()
+    }
+
+    /// What other programs write: the right one beside the predicted one.
+    #[test]
+    fn what_is_called_predicted_goes_before_what_may_be_right() {
+        let of = |kind: Kind, row: Value| {
+            prediction(&rows(&[row]), kind, &FieldArgs::default()).map_err(|e| e.to_string())
+        };
+        for (kind, right) in [
+            (Kind::Class, "label"),
+            (Kind::Number, "score"),
+            (Kind::Text, "output"),
+            (Kind::Tags, "tags"),
+            (Kind::Answer, "answer"),
+        ] {
+            for name in PREDICTED {
+                assert_eq!(of(kind, json!({right: "a", *name: "b"})).as_deref(), Ok(*name));
+            }
+            assert_eq!(of(kind, json!({right: "a", "reference": "b"})).as_deref(), Ok(right));
+            let said = of(kind, json!({"text": "a"})).unwrap_err();
+            assert!(said.contains("--prediction-field") && said.contains(right), "{said}");
+        }
+        let named = FieldArgs { prediction_field: Some("label".into()), ..FieldArgs::default() };
+        let both = rows(&[json!({"label": "a", "prediction": "b"})]);
+        assert_eq!(prediction(&both, Kind::Class, &named).unwrap(), "label");
+    }
+
+    #[test]
+    fn cells_are_lists_where_each_is_one_and_the_name_says_so() {
+        let of = |name: &str, cells: &[&str]| {
+            let all: Vec<Value> = cells.iter().map(|cell| json!({ name: cell })).collect();
+            let all = rows(&all);
+            has_lists_in_cells(&all, name)
+                .then(|| all.iter().map(|row| texts_in_cell(row, name).unwrap()).collect())
+        };
+        let several = vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
+        assert_eq!(of("references", &["[\"a\", \"b\"]", "['c']"]), Some(several.clone()));
+        let squad = ["{'text': array(['a', 'b'], dtype=object)}", "{\"text\": [\"c\"]}"];
+        assert_eq!(of("input.answers", &squad), Some(several));
+        assert_eq!(of("references", &["[\"a\"]", "[sic] b"]), None);
+        assert_eq!(of("target", &["[\"a\"]", "[\"b\"]"]), None);
+        assert_eq!(of("references", &["a", "b"]), None);
+        // A row without one, and lists that are no text.
+        let blank = of("references", &["[\"a\"]", ""]).unwrap();
+        assert_eq!(blank[1], [""]);
+        assert!(!has_lists_in_cells(&rows(&[json!({"references": ["a"]})]), "references"));
     }
 }

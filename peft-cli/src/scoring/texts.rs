@@ -48,6 +48,8 @@ fn texts(source: &Source, count: usize, args: &FieldArgs) -> Result<Vec<String>>
         }
         Source::Rows(_, rows) => {
             let field = fields::prediction(rows, Kind::Text, args)?;
+            // Of texts that look like lists, which a model may have written, it is told how they are read.
+            fields::has_lists_in_cells(rows, &field);
             rows.iter().map(|row| first_text(row, &field)).collect()
         }
     }
@@ -121,8 +123,12 @@ fn of_rows(
     args: &FieldArgs,
 ) -> Result<Vec<Vec<String>>> {
     let count = Count::of(predictions);
+    let are_lists = fields::has_lists_in_cells(rows, field);
     let texts = |row: &Record| -> Result<Vec<String>> {
-        let found = fields::texts(row, field)?;
+        let found = match are_lists {
+            true => fields::texts_in_cell(row, field)?,
+            false => fields::texts(row, field)?,
+        };
         match found.is_empty() {
             true => Err(row.error(format!("field `{field}`: found no reference"))),
             false => Ok(found),

@@ -6,7 +6,7 @@ use peft_core::{
     ContextBudget, Head, ProblemType, Result, Task,
     evaluate::Predictor,
     text::{
-        Encoded, Encoder, FIRST_ROWS, FieldNames, FoundFields, Record, Template, Wanted,
+        Encoded, Encoder, FIRST_ROWS, FieldNames, FoundFields, Record, Role, Template, Wanted,
         find_fields,
     },
 };
@@ -17,6 +17,7 @@ use crate::{
     encode_rows::{encode, tell_left_out, texts},
     encoding::{ChatArgs, EncodeSettings, Lengths, check_lengths, check_sources},
     fields::{self, ChosenFields},
+    output,
     text_settings::TextArgs,
 };
 
@@ -196,6 +197,17 @@ impl Session {
         let rows = ChosenFields::new(first, wanted, found.clone()).watch(rows);
         let config = self.settings(&known, found, (text, asked), targets)?;
         let encoded = encode(&self.base, &self.dir, rows, &config)?;
+        if let Some((path, _)) = &encoded.first_single
+            && encoded.single == encoded.texts
+            && self.is_of_pairs()
+        {
+            output::note(format!(
+                "warning: the adapter was trained on pairs of texts, and the rows of {} have no second text (`{}`): \
+                 --text-pair-field names the field that has it",
+                path.display(),
+                encoded.fields.name(Role::TextPair)
+            ));
+        }
         text.settings()
             .check_rendered(&[&encoded], if targets { "" } else { ", or give --chat" })?;
         Ok(encoded)

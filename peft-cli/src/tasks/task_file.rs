@@ -111,6 +111,11 @@ struct Splits {
 }
 
 impl TaskFile {
+    /// Whether it comes with the program.
+    pub fn is_shipped(&self) -> bool {
+        SHIPPED.iter().any(|(_, text)| *text == self.text)
+    }
+
     /// The task of a TOML file, or one that comes with the program by its name.
     ///
     /// # Errors

@@ -174,7 +174,10 @@ pub(super) fn rows(
     let steps = task_file.map_or_else(Steps::default, |file| file.steps.clone());
     let of_task = task_file.and_then(|file| file.columns.as_deref());
     let files = DataFiles::find(names, settings.columns.as_deref(), false)?;
-    Ok(files.with_columns_of_task(of_task).with_steps(steps, training))
+    // The steps of a file of one's own are for one's own rows; those that come with the program, for several layouts.
+    let tells_idle = training && task_file.is_some_and(|file| !file.is_shipped());
+    let files = files.with_columns_of_task(of_task).with_steps(steps, training);
+    Ok(files.telling_idle_steps(tells_idle))
 }
 
 /// The models and records of a run.

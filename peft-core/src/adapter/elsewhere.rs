@@ -96,6 +96,12 @@ mod tests {
                 "o",
                 "give o/1 or o/2 or o/3 or another",
             ),
+            (
+                &["o/.peft-0123456789abcdef.tmp/adapter_config.json", "o/a/adapter_config.json"],
+                "o",
+                "give o/a",
+            ),
+            (&["o/.peft-0123456789abcdef.tmp/adapter_config.json"], "o", "so it is no adapter"),
             (&["out/a/b/c/adapter_config.json"], "out", "so it is no adapter"),
         ] {
             let found = message(files, given);

@@ -15,7 +15,8 @@ const ENTRIES: usize = 1000;
 /// The most folders that a message names.
 const NAMED: usize = 3;
 
-/// The folders below `folder` that hold a file of the name `file`, in the order of their names.
+/// The folders below `folder` that hold a file of the name `file`, in the order of their names. Hidden ones are left out:
+/// they may be folders that are just being written.
 pub fn below(folder: &Path, file: &str) -> Vec<PathBuf> {
     below_by(folder, file, DEPTH)
 }
@@ -26,7 +27,7 @@ fn below_by(folder: &Path, file: &str, depth: usize) -> Vec<PathBuf> {
         .take(ENTRIES)
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
+        .filter(|path| path.is_dir() && !is_hidden(path))
         .collect();
     folders.sort();
     let mut found = Vec::new();
@@ -38,6 +39,10 @@ fn below_by(folder: &Path, file: &str, depth: usize) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// The nearest folder above `path` that holds a file of the name `file`.

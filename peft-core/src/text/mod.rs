@@ -52,7 +52,7 @@ pub use read::{
     Content, FoundFiles, ReadOptions, Records, content, find_files, read_records, text_lines,
 };
 pub use record::{Aside, ClassNames, Record};
-pub use steps::Steps;
+pub use steps::{IdleStep, Steps};
 pub use template::Template;
 pub use tokenizer::{
     BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, end_token,

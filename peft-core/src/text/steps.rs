@@ -86,9 +86,24 @@ impl Steps {
     ///
     /// [`Error::Data`] at the record's line, naming the field that a step cannot use.
     pub fn apply(&self, record: Record, training: bool) -> Result<Vec<Record>> {
+        self.apply_watched(record, training, &mut Vec::new())
+    }
+
+    /// As [`apply`](Self::apply); also takes the steps out of `idle` for which a row has the field.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn apply_watched(
+        &self,
+        record: Record,
+        training: bool,
+        idle: &mut Vec<IdleStep>,
+    ) -> Result<Vec<Record>> {
         let mut rows = vec![record];
-        for step in &self.0 {
+        for (place, step) in self.0.iter().enumerate() {
             let mut next = Vec::with_capacity(rows.len());
+            idle.retain(|idle| idle.place != place || !rows.iter().any(|row| row.has(&idle.field)));
             for row in rows {
                 step.apply(row, training, &mut next)?;
             }
@@ -96,6 +111,23 @@ impl Steps {
         }
         Ok(rows)
     }
+
+    /// The steps that do nothing to rows without a field: all of them, before a row is seen.
+    pub fn idle(&self) -> Vec<IdleStep> {
+        let idle = |(place, step): (usize, &Operation)| {
+            Some(IdleStep { place, field: step.field()?.to_owned() })
+        };
+        self.0.iter().enumerate().filter_map(idle).collect()
+    }
+}
+
+/// A step that did nothing so far, since no row had its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleStep {
+    /// Its place among the steps, from 0.
+    pub place: usize,
+    /// The field.
+    pub field: String,
 }
 
 fn wrong(place: &str, message: String) -> Error {

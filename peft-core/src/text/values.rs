@@ -71,7 +71,17 @@ pub(super) fn scores(record: &Record, key: &str) -> Result<Vec<f32>> {
     };
     let comma = value.as_str().and_then(|text| with_comma(text.trim()));
     found.ok_or_else(|| match comma {
-        Some(number) => record.unexpected(key, value, &format!("a number with a point ({number})")),
+        Some(number) => {
+            let thousands = match number.split_once('.') {
+                Some((whole, part))
+                    if part.len() == 3 && whole.trim_start_matches('-').len() <= 3 =>
+                {
+                    format!(", or without the comma ({whole}{part}) if that parts thousands")
+                }
+                _ => String::new(),
+            };
+            record.unexpected(key, value, &format!("a number with a point ({number}){thousands}"))
+        }
         None => record.unexpected(key, value, "a finite number, or a list of them"),
     })
 }
@@ -322,12 +332,14 @@ mod tests {
 
     #[test]
     fn a_decimal_comma_is_refused_with_the_point() {
-        for (label, point) in [("3,5", "3.5"), (" -1,25 ", "-1.25"), ("1,250", "1.250")] {
+        for (label, says) in [
+            ("3,5", "(3.5)"),
+            (" -1,25 ", "(-1.25)"),
+            ("1234,567", "(1234.567)"),
+            ("-1,250", "(-1.250), or without the comma (-1250) if that parts thousands"),
+        ] {
             let error = scores(&row(json!(label)), "label").unwrap_err().to_string();
-            assert!(
-                error.ends_with(&format!("expected a number with a point ({point})")),
-                "{error}"
-            );
+            assert!(error.ends_with(&format!("expected a number with a point {says}")), "{error}");
         }
         for other in ["1,2,3", ",5", "5,", "a,5", "1.5,2"] {
             assert_eq!(with_comma(other), None);

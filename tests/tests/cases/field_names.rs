@@ -127,6 +127,33 @@ fn a_pair_of_other_names_is_the_same_pair() {
 }
 
 #[test]
+fn rows_without_the_second_text_of_pairs_are_told() {
+    let Some((glue, dir)) = case("07-glue-columns") else { return };
+    let dir = dir.path();
+    let (done, said) = train(dir, "tiny-bert-cls", "seq-cls", &glue.join("mrpc.jsonl"), &[]);
+    assert!(done && !said.contains("second text"), "{said}");
+    fs::write(dir.join("single.jsonl"), "{\"text\": \"a\"}\n{\"text\": \"b\"}\n").unwrap();
+    let mixed = "{\"text\": \"a\", \"text_pair\": \"c\"}\n{\"text\": \"b\"}\n";
+    fs::write(dir.join("mixed.jsonl"), mixed).unwrap();
+    let model = shared("models/tiny-bert-cls").unwrap();
+    for (file, says) in [
+        (
+            "single.jsonl",
+            "warning: the adapter was trained on pairs of texts, and the rows of single.jsonl have no second text",
+        ),
+        (
+            "mixed.jsonl",
+            "note: 1 of 2 rows have no second text (`text_pair`) and are read as one text, the first in mixed.jsonl, line 2",
+        ),
+    ] {
+        let mut predict = peft(dir);
+        predict.args(["predict", "--adapter", "out", "--input", file, "--model"]).arg(&model);
+        let said = String::from_utf8(succeed(&mut predict).stderr).unwrap();
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
 fn a_column_without_a_usual_name_is_named_by_a_flag() {
     let Some((glue, dir)) = case("07-glue-columns") else { return };
     let dir = dir.path();

@@ -31,7 +31,7 @@ fn the_program_generates_as_asked() {
     let sampled = ["--temperature", "3", "--seed", "4", "--num-return-sequences", "3"];
     assert_eq!(lines(&sampled), lines(&[&sampled[..], &["--batch-size", "1"]].concat()));
     for (flags, flag) in [
-        (vec!["--temperature", "0"], "--temperature"),
+        (vec!["--temperature", "0"], "--temperature: found 0, expected a number above 0; --greedy"),
         (vec!["--temperature", "-1"], "--temperature"),
         (vec!["--top-p", "1.5"], "--top-p"),
         (vec!["--top-k", "0"], "--top-k"),

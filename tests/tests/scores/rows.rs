@@ -1,5 +1,7 @@
 //! `peft score` as a process: how the rows of two files are read, and which belong together.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::program::{FILES, files, number, refusal, score};
@@ -163,6 +165,28 @@ fn booleans_and_lists_are_the_same_in_lines_and_tables() {
     assert!(said.contains("p4.csv, line 2: field `labels`: found"), "{said}");
 }
 
+/// What `eval` and `predict` write as a table is scored as what they write as JSON Lines.
+#[test]
+fn lists_of_references_in_a_table_are_those_of_json_lines() {
+    let list = json!({"output": "the red house", "references": ["a", "the red house"]});
+    let rows = format!("{list}\n{}\n", json!({"output": "no cat", "references": ["the cat"]}));
+    let table = "output,references\nthe red house,\"[\"\"a\"\",\"\"the red house\"\"]\"\nno cat,['the cat']\n";
+    let answers = json!({"text": ["a", "the red house"], "answer_start": [0, 2]});
+    let squad = format!("answer\tinput.answers\nthe red house\t{answers}\n");
+    let mixed = "output,input.target\na,\"[\"\"a\"\",\"\"b\"\"]\"\nb,b\nc,['c' 'd']\n";
+    let dir =
+        files(&[("p.jsonl", &rows), ("p.csv", table), ("p.tsv", &squad), ("mixed.csv", mixed)]);
+    let of = |name| ["--metric", "exact_match,rouge-l,chrf,ter", "--predictions", name];
+    let expected = score(dir.path(), &of("p.jsonl"));
+    assert_eq!((number(&expected, "exact_match"), number(&expected, "rouge-l")), (0.5, 0.75));
+    assert_eq!(score(dir.path(), &of("p.csv")), expected);
+    assert_eq!(number(&score(dir.path(), &of("p.tsv")), "exact_match"), 1.0);
+    // A target may be a text that looks like a list.
+    let output = succeed(peft(dir.path()).arg("score").args(of("mixed.csv")));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("2 of 3 cells of `input.target` look like lists"), "{said}");
+}
+
 #[test]
 fn rows_on_one_line_have_groups_of_their_own() {
     let rows = [("q1", 1), ("q1", 0), ("q2", 1), ("q3", 0)]
@@ -206,6 +230,18 @@ fn answers_are_joined_by_id_as_in_squads_scripts() {
     assert_eq!(found["squad_v2"]["best_exact"], 1.0);
     let said = refusal(dir, &[&["--metric", "squad"], &files[..]].concat(), 1);
     assert!(said.contains("use the metric squad_v2"), "{said}");
+    // Null is no answer, and a list of answers is none.
+    let dir = super::program::files(&[
+        ("null", r#"{"a": "cat", "n": null}"#),
+        ("list", r#"{"a": [{"text": "cat"}], "n": ""}"#),
+        ("v2", &fs::read_to_string(dir.join("v2")).unwrap()),
+        ("p", &fs::read_to_string(dir.join("p")).unwrap()),
+    ]);
+    let dir = dir.path();
+    let of = |name| ["--metric", "squad_v2", "--predictions", name, "--references", "v2"];
+    assert_eq!(score(dir, &of("null"))["squad_v2"]["exact"], 1.0);
+    let said = refusal(dir, &of("list"), 1);
+    assert!(said.contains("list, line 1: field `a`: found a list or an object"), "{said}");
     // A question that is not answered.
     let output = succeed(peft(dir).args([
         "score",

@@ -6,7 +6,7 @@ use peft_tests::shared;
 use serde_json::{Value, json};
 
 use super::{of, shown};
-use crate::support::{peft, refused, root};
+use crate::support::{peft, refused, root, succeed};
 
 #[test]
 fn fewglue_is_read_as_t5_reads_superglue() {
@@ -283,6 +283,24 @@ fn records_become_lines_as_li_and_liang_write_them() {
     let first = json!({"source": "name : Alimentum | area : city centre | family friendly : no\n",
         "target": "There is a place in the city centre, Alimentum, that is not family-friendly."});
     assert_eq!((read.len(), &read[0]), (4672, &first));
+}
+
+#[test]
+fn a_step_of_ones_own_whose_field_no_row_has_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("rows.jsonl"), "{\"sentence\": \"a\", \"text\": \"a\"}\n").unwrap();
+    let own =
+        "task = \"seq-cls\"\n[[steps]]\nkeep = { field = \"labl\", values = [\"0\"] }\n[seq-cls]\n";
+    fs::write(dir.join("own.toml"), own).unwrap();
+    let said = |task: &str| {
+        let output = succeed(peft(dir).args(["tasks", task, "--data", "rows.jsonl"]));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = "note: step 1 of the task does nothing: no row has its field `labl`\n";
+    assert_eq!(said("own.toml"), told);
+    // Those that come with the program are for several layouts.
+    assert_eq!(said("glue-sst2"), "");
 }
 
 #[test]

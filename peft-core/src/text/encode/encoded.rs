@@ -42,6 +42,12 @@ pub struct Encoded {
     pub own_system: Vec<(Arc<Path>, usize)>,
     /// The files and the lines of the records of text whose text is empty.
     pub empty: Vec<(Arc<Path>, usize)>,
+    /// The files and the lines of the records of text whose target is blank: what is learnt is to write nothing.
+    pub blank_targets: Vec<(Arc<Path>, usize)>,
+    /// The number of records of `seq-cls` that have one text, where a field could hold a second one.
+    pub single: usize,
+    /// The file and the line of the first of them.
+    pub first_single: Option<(Arc<Path>, usize)>,
     /// Fields of optional parts of the templates that no record has, each with its template: they may be misspelled.
     pub absent: Vec<(String, Template)>,
     /// What the fields that were read are called.
@@ -169,6 +175,13 @@ impl<'c> Gathered<'c> {
             if !record.is_ids() && !is_conversation && is_empty(encoder, record) {
                 encoded.empty.push((record.path.clone(), record.line));
             }
+            if !record.is_ids() && has_blank_target(config, record) {
+                encoded.blank_targets.push((record.path.clone(), record.line));
+            }
+            if !record.is_ids() && is_single(config, record) {
+                encoded.single += 1;
+                encoded.first_single.get_or_insert_with(|| (record.path.clone(), record.line));
+            }
             if config.system.is_some() && row.own_system {
                 encoded.own_system.push((record.path.clone(), record.line));
             }
@@ -219,6 +232,20 @@ fn lacks_label(config: &EncoderConfig, record: &Record) -> bool {
     let key = config.fields.name(Role::Label);
     let is_read = config.targets && config.task == Task::SeqCls && !config.skip_unlabelled;
     is_read && config.teaches_nothing(record) && !has_other_reason(record, key)
+}
+
+/// Whether the target that a language model learns from a row is blank. One that is missing was refused.
+fn has_blank_target(config: &EncoderConfig, record: &Record) -> bool {
+    config.targets
+        && matches!(config.task, Task::CausalLm | Task::Seq2SeqLm)
+        && !texts::is_text(config, record)
+        && config.teaches_nothing(record)
+}
+
+/// Whether a row has no second text, where it could have one: a template makes one text of all, unless a field is named.
+fn is_single(config: &EncoderConfig, record: &Record) -> bool {
+    let is_read = config.source_template.is_none() || config.fields.get(Role::TextPair).is_some();
+    config.task == Task::SeqCls && is_read && !record.has(config.fields.name(Role::TextPair))
 }
 
 /// Whether the numbers of a row are the indices of classes, or a mark for each class.

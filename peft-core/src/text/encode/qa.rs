@@ -286,6 +286,16 @@ mod tests {
             "rows.jsonl, line 1: field `answers`: answer 0: the context has `at ` at character 5, \
              expected `cat`"
         );
+        // Where other programs count other things.
+        for (context, start, says) in [
+            ("\u{1f600} cat", 3, "at character 3, expected `cat`; it is there in UTF-16"),
+            ("\u{1f600}\u{1f600}cat", 4, "; it is there in UTF-16"),
+            ("\u{e9} cat", 3, "; it is there in bytes"),
+            ("\u{e9}\u{e9}\u{e9}cat", 6, "has 6 characters; it is there in bytes"),
+        ] {
+            let error = refusal(&encoder, row(context, "cat", start));
+            assert!(error.contains(says), "{error}");
+        }
         let with = |answers: Value| {
             refusal(&encoder, json!({"question": "a", "context": "b", "answers": answers}))
         };

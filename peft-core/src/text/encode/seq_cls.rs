@@ -210,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_one_text_among_pairs_are_counted() {
+        let row =
+            |pair: serde_json::Value| json!({"text": "cat", "text_pair": pair, "label": "no"});
+        let single = json!({"text": "cat", "label": "no"});
+        let all = rows([row(json!("mat")), row(json!(null)), single, row(json!(""))]);
+        let encoded = encoder(config()).encode(&all).unwrap();
+        assert_eq!((encoded.single, encoded.texts), (2, 4));
+        assert_eq!(encoded.first_single.map(|(_, line)| line), Some(2));
+        // A template makes one text of a row, unless a field is named beside it.
+        let template = Template::parse("{text}", "source_template").unwrap();
+        let templated = EncoderConfig { source_template: Some(template), ..config() };
+        assert_eq!(encoder(templated).encode(&all).unwrap().single, 0);
+    }
+
+    #[test]
     fn rows_to_predict_need_no_label() {
         let encoder = encoder(EncoderConfig { targets: false, labels: None, ..config() });
         assert_eq!(one(&encoder, json!({"text": "a"})).unwrap().0.target, Target::None);

@@ -161,6 +161,23 @@ mod tests {
     }
 
     #[test]
+    fn blank_targets_are_learnt_and_counted() {
+        for task in [Task::CausalLm, Task::Seq2SeqLm] {
+            let strict = EncoderConfig { skip_unlabelled: false, ..config(task) };
+            let row = |target: &str| json!({"source": "a", "target": target});
+            let all = rows([row("b"), row(""), row("a"), row("")]);
+            let encode = |config: EncoderConfig| {
+                config.init(Some(llama_like(true))).unwrap().encode(&all).unwrap()
+            };
+            let encoded = encode(strict.clone());
+            let lines: Vec<usize> = encoded.blank_targets.iter().map(|(_, line)| *line).collect();
+            assert_eq!((encoded.records(), lines), (4, vec![2, 4]));
+            assert!(encode(config(task)).blank_targets.is_empty());
+            assert!(encode(EncoderConfig { targets: false, ..strict }).blank_targets.is_empty());
+        }
+    }
+
+    #[test]
     fn rows_that_teach_nothing_are_left_out_and_the_others_keep_their_places() {
         for (task, row, key, none) in cases() {
             let tokenizer = if task.is_language_model() { llama_like(true) } else { word_piece() };

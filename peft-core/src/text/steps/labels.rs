@@ -16,7 +16,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Keep {
     /// The field.
-    field: String,
+    pub(super) field: String,
     /// The values, as texts: numbers and booleans as JSON writes them.
     values: Vec<String>,
     /// Whether rows are left out of the training rows alone. Default false.
@@ -36,7 +36,7 @@ impl Keep {
 #[serde(deny_unknown_fields)]
 pub struct Words {
     /// The field that holds the label.
-    field: String,
+    pub(super) field: String,
     /// The field that holds the word. Default the same.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     to: Option<String>,
@@ -93,7 +93,10 @@ mod tests {
 
     use crate::{
         error::Result,
-        text::{record::tests::record, steps::Steps},
+        text::{
+            record::tests::record,
+            steps::{IdleStep, Steps},
+        },
     };
 
     fn rows(steps: &Value, row: Value, training: bool) -> Result<Vec<Value>> {
@@ -131,6 +134,23 @@ mod tests {
         {
             assert!(Steps::parse(&json!([{ "words": bad }])).is_err());
         }
+    }
+
+    #[test]
+    fn steps_whose_field_no_row_has_are_idle() {
+        let steps = Steps::parse(&json!([
+            {"rename": {"field": "gold", "as": "label"}},
+            {"keep": {"field": "label", "values": ["1"]}},
+            {"replace": {"field": "txt", "with": [["a", "b"]]}},
+            {"set": {"field": "text", "template": "{text}"}},
+        ]))
+        .unwrap();
+        let mut idle = steps.idle();
+        assert_eq!(idle.iter().map(|step| step.place).collect::<Vec<_>>(), [0, 1, 2]);
+        for row in [json!({"text": "a"}), json!({"gold": 1, "txt": null})] {
+            steps.apply_watched(record(1, row), true, &mut idle).unwrap();
+        }
+        assert_eq!(idle, [IdleStep { place: 2, field: "txt".into() }]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Each {
     /// The list: values, or an object of lists of one length, which are columns.
-    list: String,
+    pub(super) list: String,
     /// The field that holds the element.
     #[serde(rename = "as")]
     to: String,
@@ -91,7 +91,7 @@ fn remove(fields: &mut Map<String, Value>, name: &str) {
 #[serde(deny_unknown_fields)]
 pub struct Join {
     /// The list.
-    list: String,
+    pub(super) list: String,
     /// The field that holds the text.
     #[serde(rename = "as")]
     to: String,
@@ -148,7 +148,7 @@ impl Join {
 #[serde(deny_unknown_fields)]
 pub struct Unique {
     /// The list.
-    list: String,
+    pub(super) list: String,
     /// The key of an element, an object, by which elements are equal. Default the element itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<String>,
@@ -191,7 +191,7 @@ impl Unique {
 #[serde(deny_unknown_fields)]
 pub struct Append {
     /// The list.
-    list: String,
+    pub(super) list: String,
     /// Their templates, filled in from the row.
     items: Vec<String>,
 }
@@ -218,7 +218,7 @@ impl Append {
 #[serde(deny_unknown_fields)]
 pub struct Pick {
     /// The list.
-    list: String,
+    pub(super) list: String,
     /// The field that holds its place, from 0.
     index: String,
     /// The field that holds the element.

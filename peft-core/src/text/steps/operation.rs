@@ -64,6 +64,25 @@ impl Operation {
         }
     }
 
+    /// The field without which a row stays as it is; `None` for steps that have none, or several.
+    pub(super) fn field(&self) -> Option<&str> {
+        match self {
+            Self::Unwrap(_) | Self::Set(_) => None,
+            Self::Each(step) => Some(&step.list),
+            Self::Keep(step) => Some(&step.field),
+            Self::Rename(step) => Some(&step.field),
+            Self::Replace(step) => Some(&step.field),
+            Self::Join(step) => Some(&step.list),
+            Self::Unique(step) => Some(&step.list),
+            Self::Append(step) => Some(&step.list),
+            Self::Pick(step) => Some(&step.list),
+            Self::Pairs(step) => Some(&step.field),
+            Self::Spans(step) => Some(&step.list),
+            Self::Mark(step) => Some(&step.text),
+            Self::Words(step) => Some(&step.field),
+        }
+    }
+
     /// Adds the rows that a row becomes.
     pub(super) fn apply(&self, row: Record, training: bool, rows: &mut Vec<Record>) -> Result<()> {
         let changed = match self {

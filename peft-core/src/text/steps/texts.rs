@@ -30,7 +30,7 @@ pub(super) fn unwrap(mut row: Record) -> Record {
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// The field.
-    field: String,
+    pub(super) field: String,
     /// Its new name.
     #[serde(rename = "as")]
     to: String,
@@ -85,7 +85,7 @@ impl Set {
 #[serde(deny_unknown_fields)]
 pub struct Replace {
     /// The field.
-    field: String,
+    pub(super) field: String,
     /// What is replaced, and by what.
     with: Vec<[String; 2]>,
 }
@@ -104,7 +104,7 @@ impl Replace {
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
     /// The field that holds the text.
-    field: String,
+    pub(super) field: String,
     /// The field that holds the list.
     #[serde(rename = "as")]
     to: String,
@@ -145,7 +145,7 @@ pub struct Spans {
     /// The field that holds the text.
     text: String,
     /// The list of places.
-    list: String,
+    pub(super) list: String,
     /// The field that holds what is there.
     #[serde(rename = "as")]
     to: String,
@@ -194,7 +194,7 @@ impl Spans {
 #[serde(deny_unknown_fields)]
 pub struct Mark {
     /// The field that holds the text.
-    text: String,
+    pub(super) text: String,
     /// The field that holds the place of the word, from 0.
     index: String,
     /// The field that holds the word.

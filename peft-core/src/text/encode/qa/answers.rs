@@ -155,18 +155,37 @@ fn answer(
         return Err(record.unexpected(&format!("{field}.answer_start"), start, expected));
     };
     let byte = context.char_indices().nth(start).map(|(byte, _)| byte).ok_or_else(|| {
-        let characters = context.chars().count();
+        let (characters, hint) = (context.chars().count(), counted_otherwise(context, text, start));
         record.error(found(&format!(
-            "answer_start is {start}, the context has {characters} characters"
+            "answer_start is {start}, the context has {characters} characters{hint}"
         )))
     })?;
     let Some((from, to)) = place(&context[byte..], text) else {
         let there: String = context[byte..].chars().take(text.chars().count()).collect();
+        let hint = counted_otherwise(context, text, start);
         return Err(record.error(found(&format!(
-            "the context has `{there}` at character {start}, expected `{text}`"
+            "the context has `{there}` at character {start}, expected `{text}`{hint}"
         ))));
     };
     Ok(Answer { text: text.to_owned(), start: byte + from, end: byte + to })
+}
+
+/// What is said of an answer that starts where other programs count other things than characters; nothing otherwise.
+fn counted_otherwise(context: &str, answer: &str, start: usize) -> &'static str {
+    let is_at = |byte: usize| context.get(byte..).is_some_and(|rest| place(rest, answer).is_some());
+    let mut units = 0;
+    let of_units = context.char_indices().find_map(|(byte, letter)| {
+        let is_here = units == start;
+        units += letter.len_utf16();
+        is_here.then_some(byte)
+    });
+    match of_units {
+        Some(byte) if is_at(byte) => {
+            "; it is there in UTF-16, as JavaScript and Java count: count characters, as Python does"
+        }
+        _ if is_at(start) => "; it is there in bytes: count characters, as Python does",
+        _ => "",
+    }
 }
 
 /// The bytes of an answer at the beginning of `context`, without the white space at its ends. Written
