@@ -17,7 +17,7 @@ pub(super) const SECOND: u32 = 1 << 24;
 /// The first id of pieces that the dictionary lacks.
 pub(super) const UNLISTED: u32 = 1 << 25;
 
-/// Whether a token of [`Tokenizer::get_vocab`] is one that a model may have, and no help of this crate's.
+/// Whether a token of a tokenizer's vocabulary is one that a model may have, and no help of this crate's.
 pub fn is_token(tokenizer: &Tokenizer, id: u32) -> bool {
     id < SECOND || !matches!(tokenizer.token_to_id(MARK), Some(UNLISTED_PIECES | ONE_END))
 }
@@ -66,12 +66,13 @@ fn rebuilt(encoding: &Encoding, (ids, tokens): (Vec<u32>, Vec<String>), kept: &[
     fn picked<T: Clone>(values: &[T], kept: &[bool]) -> Vec<T> {
         values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| value.clone()).collect()
     }
-    let before = |at: usize| kept[..at].iter().filter(|kept| **kept).count();
-    let texts = 0..encoding.n_sequences();
-    let ranges = texts.map(|text| {
-        let range = encoding.sequence_range(text);
-        (text, before(range.start)..before(range.end))
-    });
+    let text_of = picked(&encoding.get_sequence_ids(), kept);
+    let range = |text: usize| {
+        let is_of = |own: &Option<usize>| *own == Some(text);
+        let ends = text_of.iter().position(is_of).zip(text_of.iter().rposition(is_of));
+        (text, ends.map_or(0..0, |(first, last)| first..last + 1))
+    };
+    let ranges = (0..encoding.n_sequences()).map(range);
     Encoding::new(
         picked(&ids, kept),
         picked(encoding.get_type_ids(), kept),

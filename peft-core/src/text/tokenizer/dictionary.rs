@@ -15,7 +15,7 @@ use super::{
     classes,
     definition::{BytePairs, TokenizerDefinition, TokenizerModel},
     finish::{Specials, set_template},
-    parts, python,
+    python,
     settings::Settings,
     token::TokenSpec,
 };
