@@ -15,7 +15,7 @@ use crate::{base_model::Purpose, output};
 pub const START: u64 = 32 << 20;
 
 /// The files of a model's folder that say what it is.
-pub const FILES: [&str; 18] = [
+pub const FILES: [&str; 19] = [
     ModelConfig::FILE,
     // The token that ends a text is one of its tokens.
     "generation_config.json",
@@ -28,6 +28,7 @@ pub const FILES: [&str; 18] = [
     "vocab.json",
     "vocab.txt",
     "merges.txt",
+    "bpe.codes",
     "tokenizer.model",
     "spiece.model",
     "sentencepiece.bpe.model",

@@ -13,7 +13,7 @@ const OF_CHECKPOINT: [&str; 3] = ["state.json", "state.safetensors", "SHA256SUMS
 /// What makes a folder that of a model.
 const MODEL_CONFIG: &str = "config.json";
 /// How the names of a model's files begin, and how they end: results may begin so.
-const OF_MODEL: [(&str, &[&str]); 14] = [
+const OF_MODEL: [(&str, &[&str]); 15] = [
     (MODEL_CONFIG, &[]),
     ("generation_config.json", &[]),
     ("model.safetensors", &[]),
@@ -24,6 +24,7 @@ const OF_MODEL: [(&str, &[&str]); 14] = [
     ("added_tokens.json", &[]),
     ("vocab.", &["json", "txt", "model", "bpe"]),
     ("merges.txt", &[]),
+    ("bpe.codes", &[]),
     ("spiece.model", &[]),
     ("sentencepiece", &["model"]),
     ("preprocessor_config.json", &[]),

@@ -15,6 +15,8 @@ given word by word, and decoded texts. What transformers 5.23 does that one woul
   CodeLlama the first is true by default, whatever the post-processor of its tokenizer.json says.
 - Ids of added tokens are given in the order of the files' ids, but are not these ids where they leave a gap.
 - special_tokens_map.json and added_tokens.json count only where `added_tokens_decoder` is missing.
+- Classes written in Python (byt5, phobert, bertweet) give added tokens the files' own ids, pass over a tokenizer.json but for
+  its added tokens, and skip unknown tokens with the special ones; ByT5's sets no second `</s>` behind one.
 
 Needs sentencepiece and protobuf beside transformers.
 """
@@ -114,6 +116,26 @@ def make_words_of_pairs(texts):
                 at += 1
     vocab = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *characters, *map("".join, merges)])
     write(OUT / "herbert.json", {"vocab": {piece: id for id, piece in enumerate(vocab)}, "merges": merges})
+
+
+def make_dictionary(texts):
+    """phobert.txt and phobert.codes: the same pairs as fastBPE writes them, and the pieces that they leave of the texts,
+    which are fewer than those that the pairs make."""
+    merges = [tuple(pair) for pair in read(OUT / "herbert.json")["merges"]]
+    pieces = Counter()
+    for word in (word for text in texts for word in text.split()):
+        symbols = [*word[:-1], word[-1] + "</w>"]
+        for pair in merges:
+            at = 0
+            while at + 1 < len(symbols):
+                if (symbols[at], symbols[at + 1]) == pair:
+                    symbols[at : at + 2] = ["".join(pair)]
+                at += 1
+        pieces.update(symbol.removesuffix("</w>") if symbol.endswith("</w>") else symbol + "@@" for symbol in symbols)
+    often = sorted(((count, piece) for piece, count in pieces.items() if not piece.startswith("<")), key=lambda c: (-c[0], c[1]))
+    (OUT / "phobert.txt").write_text("".join(f"{piece} {count}\n" for count, piece in often if count > 1), encoding="utf-8")
+    codes = "".join(f"{left} {right} {1000 - rank}\n" for rank, (left, right) in enumerate(merges))
+    (OUT / "phobert.codes").write_text(codes, encoding="utf-8")
 
 
 def train_sentencepiece(name, texts, **settings):
@@ -294,6 +316,17 @@ def with_json(all_kinds):
     )
 
 
+def in_python():
+    """The kinds of classes that transformers has in Python only."""
+    dictionary = {"vocab.txt": "phobert.txt", "bpe.codes": "phobert.codes"}
+    roberta = {"model_type": "roberta"}
+    return {
+        "byt5": dict(config={"model_type": "t5"}, tokenizer_config={"tokenizer_class": "ByT5Tokenizer"}, files={}),
+        "phobert": dict(config=roberta, tokenizer_config={"tokenizer_class": "PhobertTokenizer"}, files=dictionary),
+        "bertweet": dict(config=roberta, tokenizer_config={"tokenizer_class": "BertweetTokenizer"}, files=dictionary),
+    }
+
+
 def part(reference):
     """The value that a reference such as `bytes.json#vocab` stands for."""
     if reference == "words.txt":
@@ -334,7 +367,7 @@ def lay_out(folder, description, all_kinds):
 
 
 def sizes(all_kinds):
-    return {name: len(part(kind["json"]["model"]["vocab"])) for name, kind in all_kinds.items()}
+    return {name: len(part(kind["json"]["model"]["vocab"])) for name, kind in all_kinds.items() if "json" in kind}
 
 
 def overrides(size, kind):
@@ -486,6 +519,67 @@ def herbert(all_kinds):
         yield dict(changes[name], name=f"herbert vocabulary {name}".strip(), kind="herbert", json=False)
 
 
+BYT5_SENTINELS = [f"<extra_id_{i}>" for i in range(125)]
+BYT5 = {
+    "": {},
+    "as on the Hub": {
+        "tokenizer_config": {
+            "eos_token": typed("</s>", normalized=True), "pad_token": typed("<pad>", normalized=True),
+            "unk_token": typed("<unk>", normalized=True), "additional_special_tokens": BYT5_SENTINELS, "extra_ids": 125,
+        },
+        "special_tokens_map.json": {
+            "eos_token": token("</s>", normalized=True), "pad_token": token("<pad>", normalized=True),
+            "unk_token": token("<unk>", normalized=True), "additional_special_tokens": BYT5_SENTINELS,
+        },
+    },
+    "listed": {
+        "tokenizer_config": {
+            "added_tokens_decoder": {
+                "0": token("<pad>"), "1": token("</s>", rstrip=True), "2": token("<unk>"),
+                **{str(259 + i): token(sentinel) for i, sentinel in enumerate(BYT5_SENTINELS)},
+            },
+            "additional_special_tokens": BYT5_SENTINELS, "clean_up_tokenization_spaces": True,
+        }
+    },
+    "class in config": {"tokenizer_config": {"tokenizer_class": "absent"}, "config": {"tokenizer_class": "ByT5Tokenizer"}},
+    "no sentinels": {"tokenizer_config": {"extra_ids": 0, "extra_special_tokens": ["<|user|>"]}},
+    "seven": {"tokenizer_config": {"extra_ids": 7}},
+    "map": {"special_tokens_map.json": {"additional_special_tokens": BYT5_SENTINELS, "mask_token": "<mask>"}},
+    "gap": {"added_tokens.json": {"<|im_end|>": 259, "Newtoken": 400, "<|im_start|>": 500}},
+    "named": {"tokenizer_config": {"image_token": "<image>", "mask_token": "<mask>", "eos_token": typed("<|eot|>", lstrip=True)}},
+}  # fmt: skip
+DICTIONARY = {
+    "": {},
+    "mask": {"tokenizer_config": {"mask_token": typed("<mask>", lstrip=True)}},
+    "class in config": {"tokenizer_config": {"tokenizer_class": "absent"}, "config": {"tokenizer_class": "CLASS"}},
+    "added-json": {"added_tokens.json": {"<mask>": 2000, "Newtoken": 2002, "<|user|>": 2001}},
+    "listed": {
+        "tokenizer_config": {
+            "added_tokens_decoder": {
+                "0": token("<s>"), "1": token("<pad>"), "2": token("</s>"), "3": token("<unk>"),
+                "1999": token("<mask>", lstrip=True), "2001": token("Newtoken", special=False, normalized=True),
+            },
+            "clean_up_tokenization_spaces": True,
+        }
+    },
+    "named": {
+        "tokenizer_config": {
+            "image_token": "<image>", "extra_special_tokens": ["<|user|>", "<|im_end|>"], "sep_token": "<|eot|>", "cls_token": "[CLS]"
+        }
+    },
+    "map": {"special_tokens_map.json": {"unk_token": "[UNK]", "pad_token": "<|im_end|>", "mask_token": token("[MASK]", lstrip=True)}},
+}  # fmt: skip
+
+
+def of_python():
+    for name, change in BYT5.items():
+        yield dict(change, name=f"byt5 {name}".strip(), kind="byt5", json=False)
+    for kind, own in (("phobert", "PhobertTokenizer"), ("bertweet", "BertweetTokenizer")):
+        for name, change in DICTIONARY.items():
+            change = json.loads(json.dumps(change).replace("CLASS", own))
+            yield dict(change, name=f"{kind} {name}".strip(), kind=kind, json=False)
+
+
 def merged(first, second):
     both = dict(first)
     for key, value in second.items():
@@ -518,6 +612,7 @@ def descriptions(all_kinds):
             yield dict(changes[name], name=f"{kind} vocabulary {name}".strip(), kind=kind, json=False)
     yield from code_llama(all_kinds)
     yield from herbert(all_kinds)
+    yield from of_python()
 
 
 # Digests
@@ -540,14 +635,18 @@ def short(numbers):
 
 def digests(folder, texts):
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    backend = tokenizer.backend_tokenizer
     ids = [tokenizer(text)["input_ids"] for text in texts]
     pairs, words, decoded = [], [], []
     for first, second in zip(texts[::10], texts[5::10]):
-        encoding = backend.encode(first, second)
+        if tokenizer.is_fast:
+            encoding = tokenizer.backend_tokenizer.encode(first, second)
+            both, types = encoding.ids, encoding.type_ids
+        else:
+            encoding = tokenizer(first, second)
+            both, types = encoding["input_ids"], encoding.get("token_type_ids")
         # What a model gets: other classes than BERT's give no token types, and all tokens count as the first text's.
         gives_types = "token_type_ids" in tokenizer.model_input_names
-        pairs += encoding.ids + (encoding.type_ids if gives_types else [0] * len(encoding.ids))
+        pairs += both + (types if gives_types else [0] * len(both))
     for text in texts[::10]:
         if text.split():
             words += tokenizer(text.split(), is_split_into_words=True)["input_ids"]
@@ -576,6 +675,7 @@ def main():
     train_bytes(texts)
     # The characters of the others are unknown.
     make_words_of_pairs(texts[::4])
+    make_dictionary(texts[::4])
     train_sentencepiece("pairs", texts, table=False, model_type="bpe", vocab_size=700, byte_fallback=True)
     unigram = dict(table=True, model_type="unigram")
     train_sentencepiece("t5", texts, vocab_size=500, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **unigram)
@@ -583,6 +683,7 @@ def main():
     train_sentencepiece("xlmr", texts, vocab_size=500, **unigram, **symbols)
     all_kinds = kinds()
     with_json(all_kinds)
+    all_kinds |= in_python()
     write(OUT / "kinds.json", all_kinds)
     folders = []
     for description in descriptions(all_kinds):

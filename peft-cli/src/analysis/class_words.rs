@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use peft_core::text::afterwards;
 use serde::Serialize;
 use tokenizers::Tokenizer;
 
@@ -25,7 +26,8 @@ pub fn class_words<'n>(
     tokenizer: &Tokenizer,
 ) -> Vec<ClassWord> {
     let mut spelled: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
-    for (token, id) in tokenizer.get_vocab(true) {
+    let vocabulary = tokenizer.get_vocab(true).into_iter();
+    for (token, id) in vocabulary.filter(|(_, id)| afterwards::is_token(tokenizer, *id)) {
         if let Some(word) = word_of(&token) {
             spelled.entry(word.to_lowercase()).or_default().insert(id);
         }
@@ -47,6 +49,7 @@ pub fn class_words<'n>(
 /// The ids of the pieces of a word that no token spells, without what stands for an unknown one.
 fn pieces(word: &str, tokenizer: &Tokenizer) -> BTreeSet<u32> {
     let encoded = tokenizer.encode(word, false);
+    let encoded = encoded.map(|found| afterwards::settled(tokenizer, found));
     let ids = encoded.map(|found| found.get_ids().to_vec()).unwrap_or_default();
     let is_piece = |id: &u32| {
         let spelled = tokenizer.id_to_token(*id);

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use peft_core::{
     Error, Head, SiteSpec, Task,
-    text::{ChatSource, Clock, EncoderConfig, ModelTokenizer, Record, has_tokenizer},
+    text::{ChatSource, Clock, EncoderConfig, ModelTokenizer, Record, afterwards, has_tokenizer},
 };
 use peft_models::{Loaded, ModelConfig, generate::EndTokens};
 use serde_json::{Map, Value, json};
@@ -148,8 +148,9 @@ fn chat_of(
 /// What to know about rows of text.
 fn text_of(tokenizer: &ModelTokenizer, vocab_size: usize) -> Option<String> {
     let vocabulary = tokenizer.tokenizer.get_vocab(true);
-    let outside: Vec<(&String, &u32)> =
-        vocabulary.iter().filter(|(_, id)| **id as usize >= vocab_size).collect();
+    let is_token = |id| afterwards::is_token(&tokenizer.tokenizer, id);
+    let outside = vocabulary.iter().filter(|(_, id)| **id as usize >= vocab_size && is_token(**id));
+    let outside: Vec<(&String, &u32)> = outside.collect();
     let first = outside.iter().min_by_key(|(_, id)| **id);
     first.map(|(token, id)| {
         let others = match outside.len() - 1 {
@@ -215,7 +216,10 @@ fn as_lines(
         (
             "tokenizer",
             tokenizer.as_ref().map_or("none".into(), |tokenizer| {
-                format!("{}, from {}", tokenizer.class, tokenizer.files.join(", "))
+                match tokenizer.files.as_slice() {
+                    [] => tokenizer.class.to_string(),
+                    files => format!("{}, from {}", tokenizer.class, files.join(", ")),
+                }
             }),
         ),
         (

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use peft_core::{
     Adapter,
-    text::tokenizer_files::{SETTINGS, TOKENIZER_JSON, VOCABULARIES},
+    text::tokenizer_files::{CODES, SETTINGS, TOKENIZER_JSON, VOCABULARIES},
 };
 use peft_models::weights::other_weights;
 
@@ -80,11 +80,14 @@ impl Kind {
     /// What it may have, of which `has` tells whether it has it.
     fn optional(self, has: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
         let (optional, vocabularies): (&[_], &[_]) = match self {
+            // Who has these takes nothing of a tokenizer.json.
+            Self::Model if has(TOKENIZER_JSON) && has(CODES) => (&OPTIONAL, &["vocab.txt"]),
             Self::Model if has(TOKENIZER_JSON) => (&OPTIONAL, &[]),
             Self::Model => (&OPTIONAL, &VOCABULARIES),
             Self::Adapter => (&[OWN_FIELDS], &[]),
         };
-        optional.iter().chain(vocabularies).copied()
+        let codes = (self == Self::Model && has(CODES)).then_some(CODES);
+        optional.iter().chain(vocabularies).copied().chain(codes)
     }
 }
 
@@ -236,6 +239,9 @@ mod tests {
         let old = ["config.json", WEIGHTS, "vocab.txt", "tokenizer_config.json"];
         let (needed, _) = choose(Kind::Model, &old).unwrap();
         assert_eq!(needed, ["config.json", "tokenizer_config.json", "vocab.txt", WEIGHTS]);
+        let phobert = [CODES, "config.json", WEIGHTS, "tokenizer.json", "vocab.txt"];
+        let (needed, _) = choose(Kind::Model, &phobert).unwrap();
+        assert_eq!(needed, ["config.json", "tokenizer.json", "vocab.txt", CODES, WEIGHTS]);
         for (first, second) in [
             (SHARDED, "pytorch_model.bin"),
             ("pytorch_model.bin", "pytorch_model.bin.index.json"),

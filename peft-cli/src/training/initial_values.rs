@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use peft_core::{Error, NamedTensors, Result};
+use peft_core::{Error, NamedTensors, Result, text::afterwards};
 use peft_prefix::PrefixInit;
 use peft_prompt::{EncoderConfig, PromptInit};
 use peft_ptv2::PTuningV2Init;
@@ -118,10 +118,11 @@ impl MethodBuilder<'_> {
 
     /// Token ids of a text, without special tokens.
     fn subword_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.dir.tokenizer()?.tokenizer.encode(text, false).map_err(|error| {
+        let tokenizer = &self.dir.tokenizer()?.tokenizer;
+        let encoding = tokenizer.encode(text, false).map_err(|error| {
             Error::file(self.dir.path(), format!("cannot encode {text:?}: {error}"))
         })?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(afterwards::settled(tokenizer, encoding).get_ids().to_vec())
     }
 }
 

@@ -55,7 +55,7 @@ pub use record::{Aside, ClassNames, Record};
 pub use steps::{IdleStep, Steps};
 pub use template::Template;
 pub use tokenizer::{
-    BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, end_token,
+    BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, afterwards, end_token,
     files as tokenizer_files, has_tokenizer, implied_merges, load_tokenizer,
 };
 pub use values::{classes_of, collect_classes};

@@ -2,7 +2,11 @@
 
 use tokenizers::{EncodeInput, Encoding, InputSequence, Tokenizer};
 
-use crate::{error::Result, guard::guarded, text::Record};
+use crate::{
+    error::Result,
+    guard::guarded,
+    text::{Record, tokenizer::afterwards},
+};
 
 /// The longest text of a row, in bytes. Whatever is kept of it, all of it has to be tokenised, since no token is known
 /// before what follows it; that takes a few hundred times as much memory.
@@ -37,15 +41,16 @@ pub(super) fn tokenise<'t>(
         true => guarded(|| tokenizer.encode_batch(inputs, special_tokens), panicked),
         false => guarded(|| tokenizer.encode_batch_fast(inputs, special_tokens), panicked),
     };
-    batch.or_else(|_| {
+    let encodings = batch.or_else(|_| {
         // The batch does not say which of its rows failed, so they are tokenised one by one.
         let one = |row: usize| {
             let text = input(row)?;
             guarded(|| tokenizer.encode(text, special_tokens), panicked)
                 .map_err(|error| records[row].error(format!("the tokenizer rejects it: {error}")))
         };
-        (0..records.len()).map(one).collect()
-    })
+        (0..records.len()).map(one).collect::<Result<Vec<_>>>()
+    })?;
+    Ok(encodings.into_iter().map(|found| afterwards::settled(tokenizer, found)).collect())
 }
 
 /// The length of what is to be tokenised.

@@ -26,6 +26,12 @@ pub(super) enum Class {
     T5,
     XlmRoberta,
     Camembert,
+    /// The bytes of a text; in Python only, as the next two.
+    ByT5,
+    /// fastBPE's pairs of characters, with a dictionary of fairseq.
+    Phobert,
+    /// PhoBERT's for tweets.
+    Bertweet,
 }
 
 /// What a name of a class leads to.
@@ -83,16 +89,14 @@ const OTHERS: [&str; 39] = [
     "XLNetTokenizer",
 ];
 
-/// Classes written in Python, which no `tokenizer.json` describes.
-const IN_PYTHON: [&str; 38] = [
+/// Classes written in Python, which no `tokenizer.json` describes, and that are not built here.
+const IN_PYTHON: [&str; 35] = [
     "BartphoTokenizer",
     "BertGenerationTokenizer",
     "BertJapaneseTokenizer",
     "BertTokenizerLegacy",
-    "BertweetTokenizer",
     "BioGptTokenizer",
     "BlenderbotSmallTokenizer",
-    "ByT5Tokenizer",
     "CTRLTokenizer",
     "CanineTokenizer",
     "ClvpTokenizer",
@@ -111,7 +115,6 @@ const IN_PYTHON: [&str; 38] = [
     "MyT5Tokenizer",
     "PLBartTokenizer",
     "PerceiverTokenizer",
-    "PhobertTokenizer",
     "Pop2PianoTokenizer",
     "ProphetNetTokenizer",
     "RagTokenizer",
@@ -143,7 +146,15 @@ impl Class {
             Self::T5 => "T5Tokenizer",
             Self::XlmRoberta => "XLMRobertaTokenizer",
             Self::Camembert => "CamembertTokenizer",
+            Self::ByT5 => "ByT5Tokenizer",
+            Self::Phobert => "PhobertTokenizer",
+            Self::Bertweet => "BertweetTokenizer",
         }
+    }
+
+    /// Whether transformers has the class in Python only, which takes nothing of `tokenizer.json` but added tokens.
+    pub fn is_in_python(self) -> bool {
+        matches!(self, Self::ByT5 | Self::Phobert | Self::Bertweet)
     }
 
     /// The kind of model that the class builds, by its name in `tokenizer.json`.
@@ -261,6 +272,9 @@ fn by_name(name: &str) -> Named {
         "T5Tokenizer" => Class::T5,
         "XLMRobertaTokenizer" => Class::XlmRoberta,
         "CamembertTokenizer" => Class::Camembert,
+        "ByT5Tokenizer" => Class::ByT5,
+        "PhobertTokenizer" => Class::Phobert,
+        "BertweetTokenizer" => Class::Bertweet,
         _ if OTHERS.contains(&name) => return Named::Unsupported { has_json: true },
         _ if IN_PYTHON.contains(&name) => return Named::Unsupported { has_json: false },
         "TokenizersBackend" | "PreTrainedTokenizer" | "PythonBackend" | "BloomTokenizer" => {
@@ -311,6 +325,9 @@ mod tests {
             ("qwen2", Some("LlamaTokenizer"), Class::Qwen2),
             ("qwen3", Some("LlamaTokenizer"), Class::Llama),
             ("", Some("T5TokenizerFast"), Class::T5),
+            ("t5", Some("ByT5Tokenizer"), Class::ByT5),
+            ("roberta", Some("PhobertTokenizer"), Class::Phobert),
+            ("roberta", Some("BertweetTokenizer"), Class::Bertweet),
         ] {
             let settings = json!({"tokenizer_class": class}).to_string();
             let config = json!({"model_type": model_type});

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 use super::{
+    byt5,
     class::Class,
     definition::{BytePairs, TokenizerDefinition, TokenizerModel},
     fill_in,
@@ -30,8 +31,7 @@ pub(super) fn build(
     mut source: Source,
     settings: &Settings,
 ) -> Result<(Tokenizer, Specials)> {
-    let extra = extra_tokens(class, settings)?;
-    let specials = specials(class, settings, &source, extra);
+    let specials = specials(class, settings, source.pad_token.as_deref())?;
     let path = source.path.clone();
     let (post_processor, is_json) = (source.post_processor.take(), source.is_json);
     let mut tokenizer = definition(class, source, settings, &specials)?.build(&path)?;
@@ -50,8 +50,16 @@ pub(super) fn build(
     Ok((tokenizer, specials))
 }
 
-/// The named special tokens that the class has where no file names them.
-fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token>) -> Specials {
+/// The special tokens of the settings, and named ones that the class has where no file names them. `pad_token` is that of
+/// the padding of `tokenizer.json`.
+///
+/// # Errors
+/// [`Error::Config`] at `extra_ids` where it contradicts the tokens.
+pub(super) fn specials(
+    class: Class,
+    settings: &Settings,
+    pad_token: Option<&str>,
+) -> Result<Specials> {
     const BERT: &[(&str, &str)] = &[
         ("unk_token", "[UNK]"),
         ("sep_token", "[SEP]"),
@@ -80,7 +88,11 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
         Class::Backend => &[],
         Class::Bert | Class::DistilBert => BERT,
         Class::Herbert => HERBERT,
-        Class::Roberta | Class::XlmRoberta | Class::Camembert => ROBERTA,
+        Class::Roberta
+        | Class::XlmRoberta
+        | Class::Camembert
+        | Class::Phobert
+        | Class::Bertweet => ROBERTA,
         Class::Gpt2 => &[("unk_token", END), ("bos_token", END), ("eos_token", END)],
         Class::Llama | Class::CodeLlama => {
             &[("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>")]
@@ -99,17 +111,19 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
             ("pad_token", "<pad>"),
             ("mask_token", "<mask>"),
         ],
-        Class::T5 => &[("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>")],
+        Class::T5 | Class::ByT5 => {
+            &[("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>")]
+        }
     };
     let text = |&(name, token): &(&'static str, &str)| (name, Token::Text(token.to_string()));
     let mut defaults: Vec<(&str, Token)> = defaults.iter().map(text).collect();
     // The padding of `tokenizer.json` names a token where nothing else does.
     if matches!(class, Class::Llama | Class::CodeLlama)
-        && let Some(pad_token) = &source.pad_token
+        && let Some(pad_token) = pad_token
     {
-        defaults.push(("pad_token", Token::Text(pad_token.clone())));
+        defaults.push(("pad_token", Token::Text(pad_token.to_string())));
     }
-    let mut specials = Specials::new(settings, &defaults, extra);
+    let mut specials = Specials::new(settings, &defaults, extra_tokens(class, settings)?);
     if class == Class::Camembert {
         for (_, token) in specials.by_name.iter_mut().filter(|(name, _)| name == "mask_token") {
             if let Token::Text(text) = token {
@@ -122,11 +136,14 @@ fn specials(class: Class, settings: &Settings, source: &Source, extra: Vec<Token
         specials.has_bos = true;
         fill_in::name_tokens(&mut specials, settings);
     }
-    specials
+    Ok(specials)
 }
 
 /// The special tokens without a name.
 fn extra_tokens(class: Class, settings: &Settings) -> Result<Vec<Token>> {
+    if class == Class::ByT5 {
+        return byt5::extra_tokens(settings);
+    }
     let given = settings.additional.clone();
     let additional = match class {
         Class::T5 => Some(with_sentinels(given, settings)?),
@@ -176,7 +193,9 @@ fn definition(
 ) -> Result<TokenizerDefinition> {
     let path = source.path.clone();
     match class {
-        Class::Backend => Err(Error::file(&path, "the backend builds no parts of its own")),
+        Class::Backend | Class::ByT5 | Class::Phobert | Class::Bertweet => {
+            Err(Error::file(&path, format!("{} takes none of these parts", class.name())))
+        }
         Class::Bert | Class::DistilBert => bert(source, settings, specials, &path),
         Class::Herbert => herbert(source, settings, specials, &path),
         Class::Roberta | Class::Gpt2 | Class::GptNeoX => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokenizers::{DecoderWrapper, ModelWrapper, Tokenizer};
 
-use super::{definition::TokenizerDefinition, settings::Settings};
+use super::{class::Class, definition::TokenizerDefinition, settings::Settings};
 use crate::error::{Error, Result};
 
 /// What transformers replaces, in this order.
@@ -26,11 +26,17 @@ const SPACES: [(&str, &str); 10] = [
 ///
 /// # Errors
 /// [`Error::Config`] for a setting that is not true or false.
-pub(super) fn clean_up(tokenizer: &mut Tokenizer, settings: &Settings, path: &Path) -> Result<()> {
+pub(super) fn clean_up(
+    tokenizer: &mut Tokenizer,
+    class: Class,
+    settings: &Settings,
+    path: &Path,
+) -> Result<()> {
     const BY_FORCE: &str =
         "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output";
     let asked = settings.flag("clean_up_tokenization_spaces", false)?;
-    let is_pairs = matches!(tokenizer.get_model(), ModelWrapper::BPE(_));
+    // Where a class is in Python, pairs are no reason to leave the spaces.
+    let is_pairs = matches!(tokenizer.get_model(), ModelWrapper::BPE(_)) && !class.is_in_python();
     if !asked || is_pairs && !settings.flag(BY_FORCE, false)? {
         return Ok(());
     }

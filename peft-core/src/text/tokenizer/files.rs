@@ -13,6 +13,9 @@ pub const SETTINGS: [&str; 3] = [CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS];
 
 pub(super) const MERGES: &str = "merges.txt";
 
+/// The pairs of fastBPE, beside a `vocab.txt` of fairseq.
+pub const CODES: &str = "bpe.codes";
+
 /// What a tokenizer is built from where there is no `tokenizer.json`.
 pub const VOCABULARIES: [&str; 6] = [
     "vocab.txt",

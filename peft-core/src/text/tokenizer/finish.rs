@@ -56,6 +56,11 @@ impl Specials {
         self.get(name).ok_or_else(|| settings.error(name, "found null, expected a token"))
     }
 
+    /// The texts of all tokens, in the order in which missing ones are added; one may be there twice.
+    pub fn contents(&self) -> impl Iterator<Item = &str> {
+        self.all().map(Token::content)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Token> {
         self.by_name.iter().map(|(_, token)| token).chain(&self.extra)
     }

@@ -6,11 +6,13 @@ use serde_json::Value;
 use tokenizers::{Encoding, Tokenizer};
 
 use super::{
+    afterwards, byt5,
     class::Class,
     classes, decode,
     definition::guarded,
+    dictionary,
     end_token::END_TOKEN,
-    files::{IDS_NEED_NONE, MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
+    files::{CODES, IDS_NEED_NONE, MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
     fill_in,
     finish::{Specials, add_tokens, set_bos_and_eos},
     gguf,
@@ -87,6 +89,7 @@ impl ModelTokenizer {
         let is_byte_level = json.as_ref().is_some_and(TokenizerJson::is_byte_level);
         let class = Class::choose(&settings, &config, is_byte_level)?;
         settings.name_added_tokens();
+        let json = json.filter(|_| !class.is_in_python());
         let side = json.as_ref().and_then(|json| json.truncation_side);
         let (files, path, built) = match json {
             Some(json) => {
@@ -102,7 +105,7 @@ impl ModelTokenizer {
         truncation::keep_side(&mut tokenizer, side, &settings)?;
         tokenizer.set_encode_special_tokens(settings.flag("split_special_tokens", false)?);
         token_types::apply(&mut tokenizer, class, &settings, &path)?;
-        decode::clean_up(&mut tokenizer, &settings, &path)?;
+        decode::clean_up(&mut tokenizer, class, &settings, &path)?;
         let files = files.into_iter().chain(settings.files.iter().copied());
         let texts = specials.by_name.into_iter();
         Ok(Self {
@@ -121,7 +124,8 @@ impl ModelTokenizer {
         if let Some(token) = self.fill_token().filter(|token| text.contains(token)) {
             return Err(format!("it has {token:?}, {}", fill_in::REASON));
         }
-        self.tokenizer.encode(text, true).map_err(|error| error.to_string())
+        let encoding = self.tokenizer.encode(text, true).map_err(|error| error.to_string())?;
+        Ok(afterwards::settled(&self.tokenizer, encoding))
     }
 
     /// The token in whose place a CodeLlama would write.
@@ -150,7 +154,15 @@ pub fn has_tokenizer(model_dir: &Path) -> Result<bool> {
     }
     let vocabularies = VOCABULARIES.iter().filter(|file| **file != MERGES);
     let mut files = vocabularies.chain(&UNSUPPORTED).chain([&TOKENIZER_JSON]);
-    Ok(files.any(|file| model_dir.join(file).exists()))
+    Ok(files.any(|file| model_dir.join(file).exists()) || needs_no_file(model_dir))
+}
+
+/// Whether a folder names a class that needs no vocabulary.
+fn needs_no_file(model_dir: &Path) -> bool {
+    let config = read::json(&model_dir.join("config.json")).unwrap_or_default();
+    let class = Settings::read(model_dir, &[])
+        .and_then(|settings| Class::choose(&settings, &config, false));
+    class.is_ok_and(|class| class == Class::ByT5)
 }
 
 type Built = Result<(Tokenizer, Specials)>;
@@ -191,6 +203,13 @@ fn of_vocabulary(
     settings: &mut Settings,
 ) -> Result<(Vec<&'static str>, PathBuf, Built)> {
     let own: &[&'static str] = match class {
+        Class::ByT5 => {
+            let path = settings.path.clone();
+            let built = classes::specials(class, settings, None)
+                .and_then(|specials| Ok((byt5::build(settings, &specials, &path)?, specials)));
+            return Ok((Vec::new(), path, built));
+        }
+        Class::Phobert | Class::Bertweet => &["vocab.txt", CODES],
         Class::Bert | Class::DistilBert => &["vocab.txt"],
         Class::Herbert | Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => {
             &["vocab.json", MERGES]
@@ -200,7 +219,7 @@ fn of_vocabulary(
         Class::Backend | Class::Llama | Class::CodeLlama | Class::Gemma => &["tokenizer.model"],
     };
     // Whatever the class, transformers takes this file in place of its own.
-    let files = match dir.join("tokenizer.model").exists() {
+    let files = match dir.join("tokenizer.model").exists() && !class.is_in_python() {
         true => &["tokenizer.model"],
         false => own,
     };
@@ -208,7 +227,9 @@ fn of_vocabulary(
     if !path.exists() {
         return Err(missing(class, dir, own));
     }
-    let built = if files[0].ends_with(".model") {
+    let built = if class.is_in_python() {
+        dictionary::build(class, [&path, &dir.join(CODES)], settings)
+    } else if files[0].ends_with(".model") {
         let model = SentencePieceModel::read(&path)?;
         match class {
             Class::Backend => {

@@ -9,6 +9,10 @@
 //! | `token` | a special or added token, as these files write it |
 //! | `class` | which tokenizer class a folder is for |
 //! | `classes` | the parts that a class builds anew |
+//! | `python` | the added tokens of classes that transformers has in Python only |
+//! | `byt5` | bytes, as ByT5 has them |
+//! | `dictionary` | fairseq's dictionary with fastBPE's pairs, as PhoBERT and BERTweet have them |
+//! | [`afterwards`] | what is done to tokens behind the library |
 //! | `fill_in` | the tokens by which a CodeLlama fills in |
 //! | `finish` | added tokens, and those around a text |
 //! | `truncation` | the end at which texts are truncated |
@@ -27,12 +31,15 @@
 //! | `gguf_vocabulary` | the tokens that such a file lists, and what it says about each |
 //! | `prepare` | what a task changes |
 
+pub mod afterwards;
+mod byt5;
 mod charsmap;
 mod checked;
 mod class;
 mod classes;
 mod decode;
 mod definition;
+mod dictionary;
 mod end_token;
 pub mod files;
 mod fill_in;
@@ -45,6 +52,7 @@ mod json_file;
 mod load;
 mod parts;
 mod prepare;
+mod python;
 mod sentencepiece;
 mod settings;
 mod source;
