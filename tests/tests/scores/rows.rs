@@ -128,10 +128,11 @@ fn ids_join_rows_of_every_kind_or_are_refused() {
     let dir = files(&[("p", large), ("r", large)]);
     let found = score(dir.path(), &[&["--metric", "accuracy"], &FILES[..]].concat());
     assert_eq!(found, json!({"accuracy": 1.0}));
+    // A number as it is written, which another of the same value is not.
     let inexact = "{\"id\":1.2345678901234568e22,\"label\":\"a\"}\n";
     let dir = files(&[("p", inexact), ("r", inexact)]);
-    let said = refusal(dir.path(), &[&["--metric", "accuracy"], &FILES[..]].concat(), 1);
-    assert!(said.contains("line 1: field `id`") && said.contains("in quotes"), "{said}");
+    let found = score(dir.path(), &[&["--metric", "accuracy"], &FILES[..]].concat());
+    assert_eq!(found, json!({"accuracy": 1.0}));
 }
 
 #[test]
