@@ -1,14 +1,10 @@
 //! Transposes squares of values with shuffles of vectors, which costs a tenth of moving value by value.
 
-use std::{
-    arch::x86_64::{
-        __m256, __m512, __mmask16, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps,
-        _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_castpd_ps,
-        _mm512_castps_pd, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
-        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_unpackhi_pd,
-        _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
-    },
-    array,
+use std::arch::x86_64::{
+    __m256, __m512, __mmask16, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps,
+    _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_castpd_ps, _mm512_castps_pd,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
+    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The side of a square with AVX-512, which is also the length of a vector.
@@ -31,15 +27,6 @@ pub(super) unsafe fn square(
     to_stride: usize,
     [rows, len]: [usize; 2],
 ) {
-    if [rows, len] == [LANES; 2] {
-        // SAFETY: all rows have the length of a vector, before and after.
-        let x = array::from_fn(|row| unsafe { _mm512_loadu_ps(from.add(row * from_stride)) });
-        // Without masks and loops all of it stays in registers.
-        return transpose(x, |column, values| {
-            // SAFETY: as above.
-            unsafe { _mm512_storeu_ps(to.add(column * to_stride), values) }
-        });
-    }
     let mask = |count: usize| -> __mmask16 { if count >= LANES { !0 } else { (1 << count) - 1 } };
     let (of_len, of_rows) = (mask(len), mask(rows));
     let mut x = [_mm512_setzero_ps(); LANES];
@@ -47,18 +34,6 @@ pub(super) unsafe fn square(
         // SAFETY: the mask keeps the load inside the row.
         *x = unsafe { _mm512_maskz_loadu_ps(of_len, from.add(row * from_stride)) };
     }
-    transpose(x, |column, values| {
-        if column < len {
-            // SAFETY: the mask keeps the store inside the row.
-            unsafe { _mm512_mask_storeu_ps(to.add(column * to_stride), of_rows, values) };
-        }
-    });
-}
-
-/// Calls `put` with each column of a square whose rows are `x`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn transpose(x: [__m512; LANES], put: impl Fn(usize, __m512)) {
     // Pairs of rows, then fours: lane l of `fours[4 i + j]` is column 4 l + j of the rows from 4 i on.
     let mut pairs = x;
     for i in 0..LANES / 2 {
@@ -73,6 +48,12 @@ fn transpose(x: [__m512; LANES], put: impl Fn(usize, __m512)) {
         fours[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
         fours[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
     }
+    let put = |column: usize, values: __m512| {
+        if column < len {
+            // SAFETY: the mask keeps the store inside the row.
+            unsafe { _mm512_mask_storeu_ps(to.add(column * to_stride), of_rows, values) };
+        }
+    };
     for j in 0..4 {
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| fours[4 * i + j]);
         // Lanes 0 and 2, then 1 and 3.
@@ -102,7 +83,7 @@ pub(super) unsafe fn square_of_eight(
 ) {
     // SAFETY: the rows are in memory.
     let x: [__m256; HALF] =
-        array::from_fn(|row| unsafe { _mm256_loadu_ps(from.add(row * from_stride)) });
+        std::array::from_fn(|row| unsafe { _mm256_loadu_ps(from.add(row * from_stride)) });
     // Pairs of rows, then fours: lane l of `fours[4 i + j]` is column 4 l + j of the rows from 4 i on.
     let mut fours = x;
     for i in 0..2 {
