@@ -125,7 +125,7 @@ pub enum HubError {
     },
     /// The response is missing or incomplete.
     #[error(
-        "{name}: cannot download from {url}: {said}. {partial}Check the network, HTTPS_PROXY, \
+        "{name}: no such local folder, and cannot download it from {url}: {said}. {partial}Check the network, HTTPS_PROXY, \
          SSL_CERT_FILE and HF_ENDPOINT; or download it on another machine (`hf download {name} \
          --local-dir folder`), copy the folder here and give its path"
     )]

@@ -165,7 +165,8 @@ fn spellings(labels: &Labels) -> Vec<String> {
     for name in labels.names() {
         if let Some(other) = in_lower_case.insert(name.to_lowercase(), name) {
             notes.push(format!(
-                "note: {other} and {name} are two classes, which differ in upper and lower case only"
+                "note: {other} and {name} are two classes, which differ in upper and lower case only; write both in one way \
+                 to have one class"
             ));
         }
         let mut letters = NormalizedString::from(name.as_str());
@@ -321,7 +322,10 @@ mod tests {
         assert!(of(&["neg", "pos", "caf\u{e9}", "cafe"]).is_empty());
         assert_eq!(
             of(&["Neg", "neg"]),
-            ["note: Neg and neg are two classes, which differ in upper and lower case only"]
+            [
+                "note: Neg and neg are two classes, which differ in upper and lower case only; write both in one way to have \
+              one class"
+            ]
         );
         for other in ["a  b", "a\u{a0}b", "a\u{200b} b", "\u{feff}a b", "a\tb"] {
             let notes = of(&["a b", "c", other, "ab"]);

@@ -118,12 +118,12 @@ impl Opening<'_> {
             1 => batch,
             count => format!("{count} x {batch}"),
         };
+        let epochs = short(total as f64 / per_epoch);
+        let plural = if epochs == "1" { "" } else { "s" };
         let mut text = format!(
-            "{} of {batch}, {} an epoch: {} epoch{}",
+            "{} of {batch}, {} an epoch: {epochs} epoch{plural}",
             grouped(total),
-            short(per_epoch),
-            short(total as f64 / per_epoch),
-            if total as f64 == per_epoch { "" } else { "s" }
+            short(per_epoch)
         );
         if let Some(every) = config.eval_every.filter(|_| !self.valid.is_empty()) {
             let by = config.best_metric(self.labels).name;
@@ -263,6 +263,11 @@ mod tests {
         let alone = of_rows(&config, &train, &[]);
         let steps = ("steps", "9 of 32 rows, 1 an epoch: 9 epochs".to_string());
         assert_eq!(alone.facts().last(), Some(&steps));
+        let most_of_one = TrainConfig { steps: Some(60), ..config.clone() };
+        let epoch = Epoch { batches: 63, packed: None };
+        let nearly = Opening { epoch, ..of_rows(&most_of_one, &train, &[]) };
+        let steps = ("steps", "60 of 32 rows, 63 an epoch: 1 epoch".to_string());
+        assert_eq!(nearly.facts().last(), Some(&steps));
         let config = TrainConfig { packing: true, batch_size: 4, ..config.clone() };
         let packed =
             Opening { config: &config, epoch: Epoch::of(&config, &train).unwrap(), ..alone }

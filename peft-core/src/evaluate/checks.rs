@@ -56,9 +56,10 @@ pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
                 spec.model_type
             ))
         }
-        Task::CausalLm if !spec.is_causal() => {
-            fail(format!("causal-lm needs a decoder-only model, {} is none", spec.model_type))
-        }
+        Task::CausalLm if !spec.is_causal() => fail(format!(
+            "causal-lm needs a decoder-only model, {} is none: an encoder does seq-cls, token-cls and qa",
+            spec.model_type
+        )),
         _ => Ok(()),
     }
 }

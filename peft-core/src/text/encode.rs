@@ -273,7 +273,10 @@ impl Encoder {
     /// Returns the label list, which text needs.
     fn labels(&self) -> Result<&Labels> {
         self.config.labels.as_ref().ok_or_else(|| {
-            let message = format!("{} on text needs a label list", self.config.task);
+            let message = format!(
+                "{} on text needs a label list: the names of the classes in the order of the head's outputs, such as neg,pos",
+                self.config.task
+            );
             Error::setting("labels", message)
         })
     }

@@ -178,7 +178,11 @@ mod tests {
         );
         let nameless = EncoderConfig { labels: None, ..config() }.init(Some(word_piece())).unwrap();
         let error = refusal(&nameless, json!({"text": "a", "label": "no"}));
-        assert_eq!(error, "labels: seq-cls on text needs a label list");
+        assert_eq!(
+            error,
+            "labels: seq-cls on text needs a label list: the names of the classes in the order of the head's outputs, such \
+             as neg,pos"
+        );
     }
 
     #[test]
