@@ -112,9 +112,8 @@ impl DataFiles {
                                 "{left_out} of {of_file} rows are left out, as the task says"
                             ));
                         }
-                        if of_file > 0 {
-                            idle.iter().for_each(|step| self.tell(does_nothing(step)));
-                        }
+                        let reached = idle.iter().filter(|step| step.reached);
+                        reached.for_each(|step| self.tell(does_nothing(step)));
                         return None;
                     }
                     other => return other,

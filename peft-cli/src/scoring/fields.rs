@@ -1,11 +1,9 @@
 //! Which field of a row is read.
 
-use std::path::Path;
-
 use clap::Args;
 use peft_core::{
     Error, Result,
-    text::{Record, is_numpy_list, label_text, value_in_text},
+    text::{Record, label_text},
 };
 use serde_json::Value;
 
@@ -206,54 +204,6 @@ pub fn texts(row: &Record, field: &str) -> Result<Vec<String>> {
     })
 }
 
-/// The texts of a field whose cells are lists ([`has_lists_in_cells`]).
-///
-/// # Errors
-///
-/// As [`texts`].
-pub fn texts_in_cell(row: &Record, field: &str) -> Result<Vec<String>> {
-    match row.value(field).and_then(Value::as_str).and_then(texts_in_text) {
-        Some(found) => Ok(found),
-        None => texts(row, field),
-    }
-}
-
-/// Whether a field has its lists as text, as `eval` and `predict` write them into tables: it is called so that each row
-/// has several (`references`, `answers`), and each cell is a list of texts or SQuAD's answers, blank ones aside. Other texts
-/// may only look like a list: in a table that is told.
-pub fn has_lists_in_cells(rows: &[Record], field: &str) -> bool {
-    let cells = rows.iter().filter_map(|row| row.optional(field).and_then(Value::as_str));
-    let cells: Vec<&str> = cells.filter(|cell| !cell.trim().is_empty()).collect();
-    let lists = cells.iter().filter(|cell| texts_in_text(cell).is_some()).count();
-    let name = field.rsplit('.').next().unwrap_or(field);
-    if lists == cells.len() && matches!(name, "references" | "answers") {
-        return lists > 0;
-    }
-    let is_alike = |cell: &&&str| texts_in_text(cell).is_some() || is_numpy_list(cell);
-    let alike = cells.iter().filter(is_alike).count();
-    if let (Some(first), true) = (rows.first(), alike > 0)
-        && is_table(&first.path)
-    {
-        note(format!(
-            "note: {}: {alike} of {} cells of `{field}` look like lists, and each is read as one text: JSON Lines has lists",
-            first.path.display(),
-            rows.len()
-        ));
-    }
-    false
-}
-
-/// The texts of a text that is a list or SQuAD's answers.
-fn texts_in_text(text: &str) -> Option<Vec<String>> {
-    texts_of(&value_in_text(text)?)
-}
-
-/// Whether a file is a table by its name, whose cells are texts.
-fn is_table(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    [".csv", ".tsv", ".tab"].iter().any(|end| name.contains(end))
-}
-
 /// The texts of a value; `None` for what is none.
 pub fn texts_of(value: &Value) -> Option<Vec<String>> {
     match value {
@@ -270,7 +220,7 @@ pub fn texts_of(value: &Value) -> Option<Vec<String>> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
+    use std::{path::Path, sync::Arc};
 
     use serde_json::json;
 
@@ -307,26 +257,5 @@ mod tests {
         let named = FieldArgs { prediction_field: Some("label".into()), ..FieldArgs::default() };
         let both = rows(&[json!({"label": "a", "prediction": "b"})]);
         assert_eq!(prediction(&both, Kind::Class, &named).unwrap(), "label");
-    }
-
-    #[test]
-    fn cells_are_lists_where_each_is_one_and_the_name_says_so() {
-        let of = |name: &str, cells: &[&str]| {
-            let all: Vec<Value> = cells.iter().map(|cell| json!({ name: cell })).collect();
-            let all = rows(&all);
-            has_lists_in_cells(&all, name)
-                .then(|| all.iter().map(|row| texts_in_cell(row, name).unwrap()).collect())
-        };
-        let several = vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
-        assert_eq!(of("references", &["[\"a\", \"b\"]", "['c']"]), Some(several.clone()));
-        let squad = ["{'text': array(['a', 'b'], dtype=object)}", "{\"text\": [\"c\"]}"];
-        assert_eq!(of("input.answers", &squad), Some(several));
-        assert_eq!(of("references", &["[\"a\"]", "[sic] b"]), None);
-        assert_eq!(of("target", &["[\"a\"]", "[\"b\"]"]), None);
-        assert_eq!(of("references", &["a", "b"]), None);
-        // A row without one, and lists that are no text.
-        let blank = of("references", &["[\"a\"]", ""]).unwrap();
-        assert_eq!(blank[1], [""]);
-        assert!(!has_lists_in_cells(&rows(&[json!({"references": ["a"]})]), "references"));
     }
 }

@@ -5,6 +5,7 @@
 //! | `metric` | the metrics by name |
 //! | `source` | a file of predictions or references: lines or rows |
 //! | `fields` | which field of a row is read |
+//! | `cells` | lists of texts that a table holds as text |
 //! | `ids` | the ids of rows, and the rows that they join |
 //! | `counts` | whether predictions and references are equally many |
 //! | `classes` | classes, with their groups |
@@ -20,6 +21,7 @@
 //! | `report` | class by class, as tables and as JSON |
 
 mod answers;
+mod cells;
 mod classes;
 mod column;
 mod counts;

@@ -4,7 +4,7 @@ use peft_core::{Error, Result, metrics::Segment, text::Record};
 use serde_json::Value;
 
 use super::{
-    Kind,
+    Kind, cells,
     counts::{self, Count},
     fields::{self, FieldArgs},
     ids,
@@ -49,7 +49,7 @@ fn texts(source: &Source, count: usize, args: &FieldArgs) -> Result<Vec<String>>
         Source::Rows(_, rows) => {
             let field = fields::prediction(rows, Kind::Text, args)?;
             // Of texts that look like lists, which a model may have written, it is told how they are read.
-            fields::has_lists_in_cells(rows, &field);
+            cells::are_lists(rows, &field);
             rows.iter().map(|row| first_text(row, &field)).collect()
         }
     }
@@ -123,10 +123,10 @@ fn of_rows(
     args: &FieldArgs,
 ) -> Result<Vec<Vec<String>>> {
     let count = Count::of(predictions);
-    let are_lists = fields::has_lists_in_cells(rows, field);
+    let are_lists = cells::are_lists(rows, field);
     let texts = |row: &Record| -> Result<Vec<String>> {
         let found = match are_lists {
-            true => fields::texts_in_cell(row, field)?,
+            true => cells::texts_in_cell(row, field)?,
             false => fields::texts(row, field)?,
         };
         match found.is_empty() {

@@ -187,6 +187,14 @@ pub fn in_task(name: &str, error: Error) -> Error {
             Error::setting(setting, format!("task {name}: {message}"))
         }
         Error::Mismatch(message) => Error::Mismatch(format!("task {name}: {message}")),
+        // `--labels` is for a run of one task.
+        Error::UnknownClass { path, line, message } => Error::UnknownClass {
+            path,
+            line,
+            message: format!(
+                "{message} (with --tasks as `labels` in the table of the task {name})"
+            ),
+        },
         other => other,
     }
 }
@@ -203,6 +211,15 @@ mod tests {
 
     fn given(text: &str) -> Settings {
         toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_class_of_a_task_names_the_key_of_its_table() {
+        let error = Error::unknown_class(std::path::Path::new("v.jsonl"), 3, "no: set `labels`");
+        assert_eq!(
+            in_task("a", error).to_string(),
+            "v.jsonl, line 3: no: set `labels` (with --tasks as `labels` in the table of the task a)"
+        );
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Steps {
         self.apply_watched(record, training, &mut Vec::new())
     }
 
-    /// As [`apply`](Self::apply); also takes the steps out of `idle` for which a row has the field.
+    /// As [`apply`](Self::apply); also takes the steps out of `idle` for which a row has the field, and marks those that a
+    /// row reached.
     ///
     /// # Errors
     ///
@@ -103,7 +104,11 @@ impl Steps {
         let mut rows = vec![record];
         for (place, step) in self.0.iter().enumerate() {
             let mut next = Vec::with_capacity(rows.len());
-            idle.retain(|idle| idle.place != place || !rows.iter().any(|row| row.has(&idle.field)));
+            idle.retain_mut(|idle| {
+                let is_this = idle.place == place;
+                idle.reached |= is_this && !rows.is_empty();
+                !(is_this && rows.iter().any(|row| row.has(&idle.field)))
+            });
             for row in rows {
                 step.apply(row, training, &mut next)?;
             }
@@ -115,7 +120,7 @@ impl Steps {
     /// The steps that do nothing to rows without a field: all of them, before a row is seen.
     pub fn idle(&self) -> Vec<IdleStep> {
         let idle = |(place, step): (usize, &Operation)| {
-            Some(IdleStep { place, field: step.field()?.to_owned() })
+            Some(IdleStep { place, field: step.field()?.to_owned(), reached: false })
         };
         self.0.iter().enumerate().filter_map(idle).collect()
     }
@@ -128,6 +133,8 @@ pub struct IdleStep {
     pub place: usize,
     /// The field.
     pub field: String,
+    /// Whether a row came to it: steps before it may leave all of them out.
+    pub reached: bool,
 }
 
 fn wrong(place: &str, message: String) -> Error {

@@ -150,7 +150,23 @@ mod tests {
         for row in [json!({"text": "a"}), json!({"gold": 1, "txt": null})] {
             steps.apply_watched(record(1, row), true, &mut idle).unwrap();
         }
-        assert_eq!(idle, [IdleStep { place: 2, field: "txt".into() }]);
+        assert_eq!(idle, [IdleStep { place: 2, field: "txt".into(), reached: true }]);
+    }
+
+    #[test]
+    fn a_step_that_no_row_reaches_is_not_said_to_lack_its_field() {
+        let steps = Steps::parse(&json!([
+            {"replace": {"field": "txt", "with": [["a", "b"]]}},
+            {"keep": {"field": "text", "values": ["b"]}},
+            {"rename": {"field": "text", "as": "source"}},
+        ]))
+        .unwrap();
+        let mut idle = steps.idle();
+        let made = steps.apply_watched(record(1, json!({"text": "a"})), true, &mut idle).unwrap();
+        assert!(made.is_empty());
+        let reached: Vec<(usize, bool)> =
+            idle.iter().map(|step| (step.place, step.reached)).collect();
+        assert_eq!(reached, [(0, true), (2, false)]);
     }
 
     #[test]
