@@ -63,6 +63,11 @@ impl Words {
 
     pub(super) fn apply(&self, mut row: Record) -> Result<Record> {
         let Some(value) = row.optional(&self.field) else { return Ok(row) };
+        if value.as_str().is_some_and(|label| label.trim().is_empty()) {
+            // As in rows that no step changes: no label.
+            row.fields.remove(self.to());
+            return Ok(row);
+        }
         let Some(label) = label_text(value) else {
             let (field, found) = (&self.field, describe(value));
             return Err(row.error(format!("field `{field}`: found {found}, expected a label")));
@@ -114,6 +119,7 @@ mod tests {
             (json!("no"), json!({"label": "no"})),
             (json!(null), json!({"label": null})),
             (json!(-1), json!({})),
+            (json!(" "), json!({})),
         ] {
             assert_eq!(rows(&words, json!({"label": label}), true).unwrap(), [expected]);
         }
