@@ -14,7 +14,7 @@ mod rows;
 use std::{collections::VecDeque, path::Path};
 
 use self::{
-    first_row::{header, in_another_order, is_other_header, named_in_place},
+    first_row::{header, in_another_order, is_other_header, named_in_place, numbered_header},
     rows::{IN_QUOTES, Rows},
 };
 use super::{
@@ -87,7 +87,13 @@ impl DelimitedRecords {
             }
             Some(columns) => Header::new(&path, columns),
             None => {
-                let header = header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes);
+                let numbered = numbered_header(&path, line, &first, next.as_ref(), notes);
+                if numbered.is_some() {
+                    rows.columns = Some(first.len() + 1);
+                }
+                let named =
+                    || header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes);
+                let header = numbered.unwrap_or_else(named);
                 match may_be_lines(&path) {
                     true => header.or_hint(as_lines(&path, line, &first)),
                     false => header,
@@ -262,6 +268,55 @@ mod tests {
             failure("a.csv", "a,b\n1\n"),
             ", line 2: found 1 fields, expected the header's 2: a, b"
         );
+    }
+
+    #[test]
+    fn numbers_of_rows_that_the_header_does_not_name_are_left_out() {
+        let default = ReadOptions::default();
+        let of_r = "\"text\",\"label\"\n\"1\",\"a, b\",\"x\"\n\"7\",\"c\",\"\"\n";
+        let (records, said) = notes("a.csv", of_r, &default);
+        let records = records.unwrap();
+        assert_eq!(records[0].text("text").unwrap(), "a, b");
+        assert_eq!(records[1].text("label").unwrap(), "");
+        assert_eq!(lines(&records), [2, 3]);
+        assert!(
+            said[0].ends_with("rows have a number in front of the 2 columns that line 1 names, as R writes it; it is not read"),
+            "{said:?}"
+        );
+        let tabs = read("a.tsv", "text\tlabel\n1\ta\tx\n2\tb\ty\n").unwrap();
+        assert_eq!((tabs[1].text("text").unwrap(), tabs[1].text("label").unwrap()), ("b", "y"));
+        // Only if every row has one.
+        for row in ["b,y", "b,2,y", "3,b,c,y"] {
+            let error = failure("a.csv", format!("text,label\n1,a,x\n{row}\n"));
+            assert!(error.starts_with(", line 3: found "), "{error}");
+            assert!(
+                error.contains(
+                    "expected a number of the row, as on line 2, and the header's 2: text, label; if rows have no numbers, a \
+                     field with a separator in it needs quotes"
+                ),
+                "{error}"
+            );
+        }
+        let error = failure("a.csv", "text\n1,000 people\n");
+        assert!(error.starts_with(", line 2: found 2 fields, expected the header's 1"), "{error}");
+        let error = failure("a.csv", "text,label\nhello, world,x\n");
+        assert!(error.starts_with(", line 2: found 3 fields, expected the header's 2"), "{error}");
+        // A separator at the end of each row.
+        let ends = read("a.csv", "id,text\n1,a,\n2,b,\n").unwrap();
+        assert_eq!(ends[0].text("id").unwrap(), "1");
+    }
+
+    #[test]
+    fn lines_above_the_header_are_refused_with_the_way_out() {
+        for title in ["# made by hand", "My data, 2024"] {
+            let error = failure("a.csv", format!("{title}\ntext,label,id\na,1,2\n"));
+            assert!(
+                error.starts_with(", line 2: found 3 fields, expected the header's"),
+                "{error}"
+            );
+            let way_out = "the header is expected in the first line: if line 1 is a title or a comment, remove it";
+            assert!(error.ends_with(way_out), "{error}");
+        }
     }
 
     #[test]
