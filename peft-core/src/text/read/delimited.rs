@@ -178,9 +178,27 @@ impl DelimitedRecords {
                 let message = format!("{message}; a field begins with a quote: {IN_QUOTES}");
                 Error::Data { path, line, message }
             }
+            Error::Data { path, line, message } if self.rows.are_split_at_tabs() => {
+                let leave_out = header.fields().filter(|_| is_plain_tsv(&path)).map_or_else(
+                    String::new,
+                    |fields| {
+                        format!(
+                            "; to leave such rows out: awk -F'\\t' 'NF == {fields}' '{}' > rows.tsv",
+                            path.display()
+                        )
+                    },
+                );
+                Error::Data { path, line, message: format!("{message}{leave_out}") }
+            }
             other => other,
         })
     }
+}
+
+/// Whether a file is called as one that other programs split at tabs, too, not a compressed one.
+fn is_plain_tsv(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| extension == "tsv" || extension == "tab")
 }
 
 /// Whether the name of a file leaves open whether it is a table or text.
@@ -365,7 +383,10 @@ mod tests {
         assert_eq!(records[0].text("a").unwrap(), "\"x");
         assert_eq!(records[0].text("b").unwrap(), "y\"");
         assert_eq!(records[1].text("b").unwrap(), "");
-        assert!(failure("a.tsv", "a\tb\n1\n").contains("line 2: found 1 fields"));
+        let error = failure("a.tsv", "a\tb\n1\n");
+        assert!(error.starts_with(", line 2: found 1 fields"), "{error}");
+        assert!(error.contains("; to leave such rows out: awk -F'\\t' 'NF == 2' '"), "{error}");
+        assert!(error.ends_with("a.tsv' > rows.tsv"), "{error}");
         let (_, said) =
             notes("a.tsv", "a\tb\nx\t\"he said \"\"no\"\"\"\n", &ReadOptions::default());
         assert!(said[0].contains("line 2: quotes are read as part of the text"), "{said:?}");

@@ -47,6 +47,11 @@ impl Header {
         Self { numbered_from: Some(line), ..self }
     }
 
+    /// The number of fields of a row that is as the header says; `None` if rows have a number besides.
+    pub fn fields(&self) -> Option<usize> {
+        self.numbered_from.is_none().then_some(self.names.len())
+    }
+
     /// The first cell of a row that repeats the name of its column.
     pub fn repeated_by<'v>(&self, values: &'v [String]) -> Option<&'v str> {
         let same = |(name, value): &(&String, &String)| !name.is_empty() && name == value;
