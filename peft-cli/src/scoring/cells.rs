@@ -32,7 +32,7 @@ pub fn are_lists(rows: &[Record], field: &str) -> bool {
     let cells: Vec<&str> = cells.filter(|cell| !cell.trim().is_empty()).collect();
     let lists = cells.iter().filter(|cell| texts_in_text(cell).is_some()).count();
     let name = field.rsplit('.').next().unwrap_or(field);
-    if lists == cells.len() && matches!(name, "references" | "answers") {
+    if lists == cells.len() && matches!(name.to_lowercase().as_str(), "references" | "answers") {
         return lists > 0;
     }
     let is_alike = |cell: &&&str| texts_in_text(cell).is_some() || is_numpy_list(cell);

@@ -1,5 +1,7 @@
 //! Which field of a row is read.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use peft_core::{
     Error, Result,
@@ -8,7 +10,7 @@ use peft_core::{
 use serde_json::Value;
 
 use super::Kind;
-use crate::output::note;
+use crate::{output::note, predictions::INPUT};
 
 /// Flags that name the fields of rows.
 #[derive(Args, Clone, Debug, Default)]
@@ -87,7 +89,8 @@ pub fn prediction(rows: &[Record], kind: Kind, args: &FieldArgs) -> Result<Strin
     let own = of_predictions(kind);
     let usual: Vec<String> = PREDICTED.iter().chain(own).map(ToString::to_string).collect();
     // Beside another of them the first may be what is right.
-    let is_alone = own.iter().skip(1).all(|name| !has(rows, name));
+    let names = names_of(rows);
+    let is_alone = own.iter().skip(1).all(|name| spelled(rows, &names, name).is_none());
     let untold = own.first().copied().filter(|_| is_alone);
     chosen(rows, args.prediction_field.as_deref(), &usual, untold, "--prediction-field")
 }
@@ -119,6 +122,32 @@ fn has(rows: &[Record], name: &str) -> bool {
     rows.iter().any(|row| row.value(name).is_some())
 }
 
+/// The names of the rows' fields, and of those below `input`.
+fn names_of(rows: &[Record]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for row in rows {
+        for (name, value) in &row.fields {
+            if !names.contains(name) {
+                names.insert(name.clone());
+            }
+            let below = (name == INPUT).then(|| value.as_object()).flatten();
+            names.extend(below.into_iter().flatten().map(|(own, _)| format!("{INPUT}.{own}")));
+        }
+    }
+    names
+}
+
+/// The field of this name, or the only one of `names` that is spelled like it: in any letters, with blanks or hyphens for
+/// `_`, as `peft train` finds fields.
+fn spelled(rows: &[Record], names: &BTreeSet<String>, name: &str) -> Option<String> {
+    if has(rows, name) {
+        return Some(name.to_owned());
+    }
+    let is_alike = |other: &&String| other.trim().to_lowercase().replace([' ', '-'], "_") == name;
+    let mut alike = names.iter().filter(is_alike);
+    alike.next().filter(|_| alike.next().is_none()).cloned()
+}
+
 /// The field that is `given`, else the first of the `usual` ones, which is told unless it is the `untold` one.
 fn chosen(
     rows: &[Record],
@@ -138,7 +167,8 @@ fn chosen(
         let (path, known) = (first.path.display(), known.join(", "));
         return Err(Error::setting(flag, format!("found `{name}`, but {path} has: {known}")));
     }
-    let Some(name) = usual.iter().find(|name| has(rows, name)) else {
+    let names = names_of(rows);
+    let Some(name) = usual.iter().find_map(|name| spelled(rows, &names, name)) else {
         let message = format!(
             "found none of the fields {}: name the field to read, as {flag}; the row has: {}",
             usual.join(", "),
@@ -152,7 +182,7 @@ fn chosen(
             first.path.display()
         ));
     }
-    Ok(name.clone())
+    Ok(name)
 }
 
 /// A class or a single value as text; numbers of classes by the names that the file or its data set gives them.
@@ -257,5 +287,46 @@ mod tests {
         let named = FieldArgs { prediction_field: Some("label".into()), ..FieldArgs::default() };
         let both = rows(&[json!({"label": "a", "prediction": "b"})]);
         assert_eq!(prediction(&both, Kind::Class, &named).unwrap(), "label");
+    }
+
+    #[test]
+    fn fields_are_found_in_any_letters() {
+        let args = FieldArgs::default();
+        let kaggle = rows(&[json!({"Id": "1", "Label": "a"}), json!({"Id": "2", "Label": "b"})]);
+        assert_eq!(prediction(&kaggle, Kind::Class, &args).unwrap(), "Label");
+        assert_eq!(reference(&kaggle, Kind::Class, &args, false).unwrap(), "Label");
+        let both = rows(&[json!({"label": "a", "Predicted Label": "b"})]);
+        assert_eq!(prediction(&both, Kind::Class, &args).unwrap(), "Predicted Label");
+        let beside = rows(&[json!({"label": "a", "input": {"Label": "b"}})]);
+        assert_eq!(reference(&beside, Kind::Class, &args, true).unwrap(), "input.Label");
+        // The exact name goes first; of several others none is meant.
+        let exact = rows(&[json!({"Label": "a", "label": "b"})]);
+        assert_eq!(reference(&exact, Kind::Class, &args, false).unwrap(), "label");
+        let several = rows(&[json!({"Label": "a", "LABEL": "b"})]);
+        let said = reference(&several, Kind::Class, &args, false).unwrap_err().to_string();
+        assert!(said.contains("--reference-field") && said.contains("Label"), "{said}");
+        let named = FieldArgs { prediction_field: Some("Label".into()), ..args };
+        assert_eq!(prediction(&several, Kind::Class, &named).unwrap(), "Label");
+    }
+
+    #[test]
+    fn cells_are_lists_where_each_is_one_and_the_name_says_so() {
+        let of = |name: &str, cells: &[&str]| {
+            let all: Vec<Value> = cells.iter().map(|cell| json!({ name: cell })).collect();
+            let all = rows(&all);
+            has_lists_in_cells(&all, name)
+                .then(|| all.iter().map(|row| texts_in_cell(row, name).unwrap()).collect())
+        };
+        let several = vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
+        assert_eq!(of("references", &["[\"a\", \"b\"]", "['c']"]), Some(several.clone()));
+        let squad = ["{'text': array(['a', 'b'], dtype=object)}", "{\"text\": [\"c\"]}"];
+        assert_eq!(of("input.answers", &squad), Some(several));
+        assert_eq!(of("references", &["[\"a\"]", "[sic] b"]), None);
+        assert_eq!(of("target", &["[\"a\"]", "[\"b\"]"]), None);
+        assert_eq!(of("references", &["a", "b"]), None);
+        // A row without one, and lists that are no text.
+        let blank = of("references", &["[\"a\"]", ""]).unwrap();
+        assert_eq!(blank[1], [""]);
+        assert!(!has_lists_in_cells(&rows(&[json!({"references": ["a"]})]), "references"));
     }
 }

@@ -8,7 +8,7 @@ use peft_core::{
     data::Labels,
     text::{
         ClassNames, FieldNames, Record, Role, are_class_numbers, collect_classes, collect_labels,
-        is_unlabelled,
+        is_unlabelled, label_text,
     },
 };
 use peft_models::Loaded;
@@ -99,6 +99,27 @@ pub fn of_run(
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
         _ => Ok(Some(found)),
     }
+}
+
+/// A note on the first row whose target, in the field `key`, is none of the classes that a language model was given; what
+/// is wrong with a row is told where it is encoded.
+pub(super) fn other_target(
+    rows: impl Iterator<Item = Result<Record>>,
+    labels: &Labels,
+    key: &str,
+) -> Option<String> {
+    rows.map_while(Result::ok).filter(|row| !row.is_ids()).find_map(|row| {
+        let target = row.optional(key).and_then(label_text)?;
+        labels.index(&target).is_none().then(|| {
+            format!(
+                "note: {}, line {}: the target `{target}` is none of the classes ({}): it is learnt as it stands, and \
+                 `peft eval --rank-classes` refuses such a row; write it as one of them, or give other --labels",
+                row.path.display(),
+                row.line,
+                first_names(&labels.names().iter().collect::<Vec<_>>())
+            )
+        })
+    })
 }
 
 /// The classes of rows, of which those without a label may be skipped.
@@ -311,7 +332,33 @@ fn with_all_classes(found: Labels, head: Option<&Head>) -> Result<Labels> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn targets_of_language_models_that_are_no_class_are_told() {
+        let labels = Labels::from_list(vec!["yes".into(), "no".into()]).unwrap();
+        let told = |targets: &[serde_json::Value]| {
+            let row = |(at, target): (usize, &serde_json::Value)| {
+                let fields = json!({"source": "a", "target": target}).as_object().cloned();
+                Ok(Record::new(Arc::from(Path::new("t.csv")), at + 2, fields.unwrap_or_default()))
+            };
+            other_target(targets.iter().enumerate().map(row), &labels, "target")
+        };
+        assert_eq!(told(&[json!("yes"), json!("no"), json!(null), json!("")]), None);
+        // A list of targets is none of one class.
+        assert_eq!(told(&[json!(["yes", "a"])]), None);
+        let note = told(&[json!("yes"), json!("Yes"), json!("maybe")]).unwrap();
+        assert!(
+            note.starts_with(
+                "note: t.csv, line 3: the target `Yes` is none of the classes (yes and no): it is learnt"
+            ),
+            "{note}"
+        );
+    }
 
     #[test]
     fn classes_that_are_one_name_are_told() {

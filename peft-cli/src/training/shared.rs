@@ -6,14 +6,14 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Task,
     data::Labels,
-    text::{Clock, Encoded, FoundFields},
+    text::{Clock, Encoded, FoundFields, Role},
 };
 
 use super::{
     class_names,
     inputs::{Base, Inputs},
 };
-use crate::{base_model, error::CliResult, settings::Settings, tasks::task_file::TaskFile};
+use crate::{base_model, error::CliResult, output, settings::Settings, tasks::task_file::TaskFile};
 
 /// What runs share. Of base models it keeps one at a time, with its rows.
 #[derive(Debug, Default)]
@@ -111,6 +111,14 @@ impl ReadRows {
             &found.names,
             device,
         )?;
+        // A template may make the target of other fields.
+        if let Some(labels) = labels.as_ref().filter(|_| task.is_language_model())
+            && settings.target_template.is_none()
+        {
+            let key = found.names.name(Role::Target);
+            let told = class_names::other_target(inputs.train.rows(), labels, key);
+            told.into_iter().for_each(output::note);
+        }
         let chat_template = settings.text().chat()?.template.map(|(text, _)| text);
         let chat_date = settings.chat_date.clone().or_else(|| Some(Clock::now().day()));
         let today = Settings { chat_date, ..settings.clone() };

@@ -204,7 +204,7 @@ impl Encoder {
     /// outside the list, a number of targets that differs from the number of tokens, no tokens at
     /// all, text without a tokenizer. [`Error::TokenId`] for one outside the vocabulary,
     /// [`Error::SpecialToken`] if a decoder's input needs one that is missing, [`Error::Setting`] if
-    /// text needs a label list and there is none.
+    /// text needs a label list and there is none, or if `max_length` leaves no space in a pair of texts.
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
         let mut gathered = Gathered::new(&self.config, records.len());
         records.chunks(CHUNK).try_for_each(|chunk| gathered.add(self, chunk))?;

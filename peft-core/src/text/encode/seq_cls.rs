@@ -1,6 +1,6 @@
 //! Texts, or pairs of texts, with a class.
 
-use tokenizers::EncodeInput;
+use tokenizers::{EncodeInput, Encoding};
 
 use super::{
     Cut, Encoder, EncoderConfig,
@@ -28,11 +28,28 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
             (true, ProblemType::SingleLabel) => class(encoder, record)?,
             (true, _) => values(&encoder.config, record)?,
         };
+        check_room(&encoder.config, encoding)?;
         let kept = encoder.kept(encoding);
         let cut = kept.cut;
         examples.push((encoder.tokenized(record, kept, target)?, cut));
     }
     Ok(examples)
+}
+
+/// Refuses a length without room for text beside the special tokens of a pair, which has more of them than a single text.
+fn check_room(config: &EncoderConfig, encoding: &Encoding) -> Result<()> {
+    // Set for what the tokenizer added, not for special tokens spelled out in the text.
+    let special = encoding.get_special_tokens_mask();
+    let specials = special.iter().filter(|&&special| special == 1).count();
+    match config.max_length.filter(|length| *length <= specials) {
+        None => Ok(()),
+        Some(length) => {
+            let message = format!(
+                "found {length}, expected more than the {specials} special tokens that the tokenizer adds to a pair of texts"
+            );
+            Err(Error::setting("max_length", message))
+        }
+    }
 }
 
 /// The class of a row of text.
@@ -111,6 +128,22 @@ mod tests {
 
     fn encoder(config: EncoderConfig) -> Encoder {
         config.init(Some(word_piece())).unwrap()
+    }
+
+    #[test]
+    fn a_length_has_room_beside_the_special_tokens_of_its_rows() {
+        let short = encoder(EncoderConfig { max_length: Some(3), ..config() });
+        let (example, cut) = one(&short, json!({"text": "cat", "label": "yes"})).unwrap();
+        assert_eq!((example.input_ids, cut), (vec![0, 4, 1], false));
+        let (example, cut) = one(&short, json!({"text": "cat sat", "label": "yes"})).unwrap();
+        assert_eq!((example.input_ids, cut), (vec![0, 4, 1], true));
+        let pair = json!({"text": "cat", "text_pair": "mat", "label": "no"});
+        assert_eq!(
+            refusal(&short, pair.clone()),
+            "max_length: found 3, expected more than the 3 special tokens that the tokenizer adds to a pair of texts"
+        );
+        let long = encoder(EncoderConfig { max_length: Some(4), ..config() });
+        assert_eq!(one(&long, pair).unwrap().0.input_ids.len(), 4);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod rows;
 use std::{collections::VecDeque, path::Path};
 
 use self::{
-    first_row::{header, in_another_order, is_other_header, named_in_place},
+    first_row::{header, in_another_order, is_other_header, named_in_place, numbered_header},
     rows::{IN_QUOTES, Rows},
 };
 use super::{
@@ -87,7 +87,13 @@ impl DelimitedRecords {
             }
             Some(columns) => Header::new(&path, columns),
             None => {
-                let header = header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes);
+                let numbered = numbered_header(&path, line, &first, next.as_ref(), notes);
+                if numbered.is_some() {
+                    rows.columns = Some(first.len() + 1);
+                }
+                let named =
+                    || header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes);
+                let header = numbered.unwrap_or_else(named);
                 match may_be_lines(&path) {
                     true => header.or_hint(as_lines(&path, line, &first)),
                     false => header,
@@ -172,9 +178,27 @@ impl DelimitedRecords {
                 let message = format!("{message}; a field begins with a quote: {IN_QUOTES}");
                 Error::Data { path, line, message }
             }
+            Error::Data { path, line, message } if self.rows.are_split_at_tabs() => {
+                let leave_out = header.fields().filter(|_| is_plain_tsv(&path)).map_or_else(
+                    String::new,
+                    |fields| {
+                        format!(
+                            "; to leave such rows out: awk -F'\\t' 'NF == {fields}' '{}' > rows.tsv",
+                            path.display()
+                        )
+                    },
+                );
+                Error::Data { path, line, message: format!("{message}{leave_out}") }
+            }
             other => other,
         })
     }
+}
+
+/// Whether a file is called as one that other programs split at tabs, too, not a compressed one.
+fn is_plain_tsv(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| extension == "tsv" || extension == "tab")
 }
 
 /// Whether the name of a file leaves open whether it is a table or text.
@@ -265,6 +289,55 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_rows_that_the_header_does_not_name_are_left_out() {
+        let default = ReadOptions::default();
+        let of_r = "\"text\",\"label\"\n\"1\",\"a, b\",\"x\"\n\"7\",\"c\",\"\"\n";
+        let (records, said) = notes("a.csv", of_r, &default);
+        let records = records.unwrap();
+        assert_eq!(records[0].text("text").unwrap(), "a, b");
+        assert_eq!(records[1].text("label").unwrap(), "");
+        assert_eq!(lines(&records), [2, 3]);
+        assert!(
+            said[0].ends_with("rows have a number in front of the 2 columns that line 1 names, as R writes it; it is not read"),
+            "{said:?}"
+        );
+        let tabs = read("a.tsv", "text\tlabel\n1\ta\tx\n2\tb\ty\n").unwrap();
+        assert_eq!((tabs[1].text("text").unwrap(), tabs[1].text("label").unwrap()), ("b", "y"));
+        // Only if every row has one.
+        for row in ["b,y", "b,2,y", "3,b,c,y"] {
+            let error = failure("a.csv", format!("text,label\n1,a,x\n{row}\n"));
+            assert!(error.starts_with(", line 3: found "), "{error}");
+            assert!(
+                error.contains(
+                    "expected a number of the row, as on line 2, and the header's 2: text, label; if rows have no numbers, a \
+                     field with a separator in it needs quotes"
+                ),
+                "{error}"
+            );
+        }
+        let error = failure("a.csv", "text\n1,000 people\n");
+        assert!(error.starts_with(", line 2: found 2 fields, expected the header's 1"), "{error}");
+        let error = failure("a.csv", "text,label\nhello, world,x\n");
+        assert!(error.starts_with(", line 2: found 3 fields, expected the header's 2"), "{error}");
+        // A separator at the end of each row.
+        let ends = read("a.csv", "id,text\n1,a,\n2,b,\n").unwrap();
+        assert_eq!(ends[0].text("id").unwrap(), "1");
+    }
+
+    #[test]
+    fn lines_above_the_header_are_refused_with_the_way_out() {
+        for title in ["# made by hand", "My data, 2024"] {
+            let error = failure("a.csv", format!("{title}\ntext,label,id\na,1,2\n"));
+            assert!(
+                error.starts_with(", line 2: found 3 fields, expected the header's"),
+                "{error}"
+            );
+            let way_out = "the header is expected in the first line: if line 1 is a title or a comment, remove it";
+            assert!(error.ends_with(way_out), "{error}");
+        }
+    }
+
+    #[test]
     fn csv_quotes_that_never_close_are_refused() {
         assert_eq!(
             failure("a.csv", "a,b\n1,x\n2,\"he said\n3,y\n"),
@@ -310,7 +383,10 @@ mod tests {
         assert_eq!(records[0].text("a").unwrap(), "\"x");
         assert_eq!(records[0].text("b").unwrap(), "y\"");
         assert_eq!(records[1].text("b").unwrap(), "");
-        assert!(failure("a.tsv", "a\tb\n1\n").contains("line 2: found 1 fields"));
+        let error = failure("a.tsv", "a\tb\n1\n");
+        assert!(error.starts_with(", line 2: found 1 fields"), "{error}");
+        assert!(error.contains("; to leave such rows out: awk -F'\\t' 'NF == 2' '"), "{error}");
+        assert!(error.ends_with("a.tsv' > rows.tsv"), "{error}");
         let (_, said) =
             notes("a.tsv", "a\tb\nx\t\"he said \"\"no\"\"\"\n", &ReadOptions::default());
         assert!(said[0].contains("line 2: quotes are read as part of the text"), "{said:?}");

@@ -16,6 +16,8 @@ pub(super) struct Header {
     /// The columns of each name that several have, counted from 0.
     repeated: Vec<(String, Vec<usize>)>,
     aside: Option<Arc<Aside>>,
+    /// The line of the first row whose number stands in front of the columns that the header names, as in R's `write.table`.
+    numbered_from: Option<usize>,
 }
 
 impl Header {
@@ -31,13 +33,23 @@ impl Header {
             }
         }
         repeated.retain(|(_, columns)| columns.len() > 1);
-        Self { path: path.clone(), names, repeated, aside: None }
+        Self { path: path.clone(), names, repeated, aside: None, numbered_from: None }
     }
 
     /// The same header, on a line of its own file.
     pub fn on_line(mut self, line: usize) -> Self {
         Arc::make_mut(self.aside.get_or_insert_default()).header_line = Some(line);
         self
+    }
+
+    /// The same header, whose first name is none: a number of the row stands there from this line on.
+    pub fn numbered_from(self, line: usize) -> Self {
+        Self { numbered_from: Some(line), ..self }
+    }
+
+    /// The number of fields of a row that is as the header says; `None` if rows have a number besides.
+    pub fn fields(&self) -> Option<usize> {
+        self.numbered_from.is_none().then_some(self.names.len())
     }
 
     /// The first cell of a row that repeats the name of its column.
@@ -61,10 +73,18 @@ impl Header {
     /// The record of a line with these fields.
     ///
     /// # Errors
-    /// [`Error::Data`] if there are more or fewer than columns; empty ones at the end do not count.
+    /// [`Error::Data`] if there are more or fewer than columns; empty ones at the end do not count. If rows are numbered, also
+    /// for one that is not.
     pub fn record(&self, line: usize, mut values: Vec<String>) -> Result<Record> {
         while values.len() > self.names.len() && values.last().is_some_and(String::is_empty) {
             values.pop();
+        }
+        let lacks_number = |first: usize| {
+            let number = values.first().filter(|cell| is_row_number(cell));
+            (values.len() != self.names.len() || number.is_none()).then_some(first)
+        };
+        if let Some(first) = self.numbered_from.and_then(lacks_number) {
+            return Err(self.not_numbered(line, &values, first));
         }
         if values.len() != self.names.len() {
             return Err(self.wrong_number(line, values.len()));
@@ -93,9 +113,13 @@ impl Header {
             .iter()
             .map(|name| if name.is_empty() { "(no name)" } else { name })
             .collect();
+        let above = self.aside.as_ref().and_then(|aside| aside.header_line).map_or_else(
+            String::new,
+            |line| format!("; the header is expected in the first line: if line {line} is a title or a comment, remove it"),
+        );
         let more = match found > self.names.len() {
-            true => "; a field with a separator in it needs quotes around it, in a .csv file",
-            false => "",
+            true => format!("; {IN_QUOTES}{above}"),
+            false => String::new(),
         };
         let message = format!(
             "found {found} fields, expected the header's {}: {}{more}",
@@ -104,6 +128,27 @@ impl Header {
         );
         Error::data(&self.path, line, message)
     }
+
+    fn not_numbered(&self, line: usize, values: &[String], first: usize) -> Error {
+        let message = format!(
+            "found {} fields, the first `{}`, expected a number of the row, as on line {first}, and the header's {}: {}; if \
+             rows have no numbers, {IN_QUOTES}",
+            values.len(),
+            values.first().map_or("", String::as_str),
+            self.names.len() - 1,
+            self.names[1..].join(", ")
+        );
+        Error::data(&self.path, line, message)
+    }
+}
+
+/// What to do about a field that is taken for several.
+const IN_QUOTES: &str = "a field with a separator in it needs quotes around it, in a .csv file";
+
+/// Whether a cell is the number of a row, in quotes or without.
+pub(super) fn is_row_number(cell: &str) -> bool {
+    let cell = cell.trim_matches('"');
+    !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What in the first row of a file looks like data rather than names, if anything does; `next` is the row after

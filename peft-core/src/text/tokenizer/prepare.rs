@@ -22,7 +22,8 @@ pub(in crate::text) fn prepare(
     let off = tokenizer.with_truncation(None).map(drop);
     off.map_err(|error| Error::setting("max_length", error.to_string()))?;
     let specials = |pair| tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(pair));
-    let pairs = matches!(task, Task::SeqCls | Task::QuestionAns);
+    // Rows of classification are single texts or pairs, which shows when they are encoded.
+    let pairs = task == Task::QuestionAns;
     let of_source = specials(false).max(if pairs { specials(true) } else { 0 });
     for (setting, length, specials) in [
         ("max_length", max_length, of_source),
@@ -152,13 +153,14 @@ pub(in crate::text) mod tests {
     fn a_length_without_room_for_text_is_refused() {
         let refusal = |task, length| prepare(word_piece(), task, Some(length), None).unwrap_err();
         for length in [0, 3] {
-            for task in [Task::SeqCls, Task::QuestionAns] {
-                let error = refusal(task, length).to_string();
-                assert!(error.contains("more than the 3 special tokens"), "{error}");
-            }
+            let error = refusal(Task::QuestionAns, length).to_string();
+            assert!(error.contains("more than the 3 special tokens"), "{error}");
         }
-        assert!(refusal(Task::TokenCls, 2).to_string().starts_with("max_length: found 2"));
-        assert!(prepare(word_piece(), Task::TokenCls, Some(3), None).is_ok());
+        for task in [Task::SeqCls, Task::TokenCls] {
+            let error = refusal(task, 2).to_string();
+            assert!(error.starts_with("max_length: found 2, expected more than the 2"), "{error}");
+            assert!(prepare(word_piece(), task, Some(3), None).is_ok());
+        }
         let error = prepare(word_piece(), Task::Seq2SeqLm, None, Some(2)).unwrap_err().to_string();
         assert!(error.starts_with("max_target_length: found 2"), "{error}");
     }

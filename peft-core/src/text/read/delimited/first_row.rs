@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::text::read::{
-    header::{Header, looks_like_data},
+    header::{Header, is_row_number, looks_like_data},
     options::Notes,
 };
 
@@ -24,6 +24,35 @@ pub(super) fn header(
     );
     notes.say(hint.clone());
     header.with_hint(hint)
+}
+
+/// The header of rows that have a number in front of the columns that the row `first` names, as R's `write.table` writes
+/// them; `None` unless the next row has one.
+pub(super) fn numbered_header(
+    path: &Arc<Path>,
+    line: usize,
+    first: &[String],
+    next: Option<&(usize, Vec<String>)>,
+    notes: &mut Notes,
+) -> Option<Header> {
+    let (begin, row) = next?;
+    // Separators at the end of a row do not make a field.
+    let is_one_more =
+        row.len() == first.len() + 1 && row.last().is_some_and(|last| !last.is_empty());
+    // A single column may be text with a comma in it (1,000 people).
+    let is_header = first.len() > 1
+        && first.iter().all(|name| !name.trim().is_empty())
+        && looks_like_data(first, None).is_none();
+    if !(is_one_more && is_header && is_row_number(&row[0])) {
+        return None;
+    }
+    notes.say(format!(
+        "{}: rows have a number in front of the {} columns that line {line} names, as R writes it; it is not read",
+        path.display(),
+        first.len()
+    ));
+    let names: Vec<String> = std::iter::once(String::new()).chain(first.iter().cloned()).collect();
+    Some(Header::new(path, &names).on_line(line).numbered_from(*begin))
 }
 
 /// Whether a row has the names of the columns, in another order.

@@ -40,6 +40,11 @@ impl Rows {
         }
     }
 
+    /// Whether each tab separates two fields, whatever quotes there are.
+    pub(super) fn are_split_at_tabs(&self) -> bool {
+        self.dialect == Dialect::TSV
+    }
+
     /// The next row that is not blank, and its line; `None` at the end of the file.
     pub(super) fn next(&mut self, notes: &mut Notes) -> Result<Option<(usize, Vec<String>)>> {
         loop {
