@@ -31,14 +31,14 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let of_row: Vec<usize> = (0..of_adapters.len()).collect();
     let virtual_tokens = VirtualTokens::per_row(&of_adapters, &of_row)?;
 
-    let tokenizer = ModelTokenizer::load(folder)?.tokenizer;
-    let ids = tokenizer.encode(text.as_str(), true)?;
+    let tokenizer = ModelTokenizer::load(folder)?;
+    let ids = tokenizer.encode(text)?;
     let rows = vec![ids.get_ids(); of_row.len()];
     let config = GenerateConfig::for_model(&loaded, 20)?;
     let made = generate(model, &rows, &virtual_tokens, &config, &mut ())?;
     let names = ["model alone"].into_iter().chain(adapters.iter().map(String::as_str));
     for (name, sequences) in names.zip(made) {
-        let text = tokenizer.decode(&sequences[0].ids, true)?;
+        let text = tokenizer.tokenizer.decode(&sequences[0].ids, true)?;
         println!("{name}: {}", text.trim());
     }
     Ok(())

@@ -38,14 +38,14 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     let (folder, device) = (Path::new(folder), Device::default());
     let loaded = peft_models::load(folder, &device)?;
-    let tokenizer = ModelTokenizer::load(folder)?.tokenizer;
+    let tokenizer = ModelTokenizer::load(folder)?;
     let spec = loaded.model.spec();
     let virtual_tokens = Adapter::load(Path::new(adapter))?.virtual_tokens(spec, &device)?;
 
-    let ids = tokenizer.encode(text.as_str(), true)?;
+    let ids = tokenizer.encode(text)?;
     // The special tokens of the model's folder: generation ends where it says.
     let config = GenerateConfig::for_model(&loaded, 40)?;
-    let mut texts = tokenizer.decode_stream(true);
+    let mut texts = tokenizer.tokenizer.decode_stream(true);
     let mut printer = Printer(|token| texts.step(token).ok().flatten());
     let rows = [ids.get_ids()];
     generate(loaded.model.as_ref(), &rows, &virtual_tokens, &config, &mut printer)?;

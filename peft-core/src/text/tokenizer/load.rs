@@ -35,7 +35,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ModelTokenizer {
     /// The tokenizer, without padding. Its truncation cuts nothing, but has the direction that the folder names, which
-    /// the encoder follows. Its texts are those of transformers' `decode`.
+    /// the encoder follows. Its texts are those of transformers' `decode`; what it encodes has the ids of a model once
+    /// [`settled`](afterwards::settled), as [`encode`](Self::encode) does.
     pub tokenizer: Tokenizer,
     /// The tokenizer class, by the name that transformers gives it; `GGUF` for the tokenizer of such a file.
     pub class: &'static str,
@@ -136,7 +137,7 @@ impl ModelTokenizer {
     }
 }
 
-/// Loads a model folder's tokenizer.
+/// Loads a model folder's tokenizer. What it encodes has the ids of a model once [`settled`](afterwards::settled).
 ///
 /// # Errors
 /// As for [`ModelTokenizer::load`].
