@@ -85,7 +85,8 @@ mod tests {
         let several = vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
         assert_eq!(of("references", &["[\"a\", \"b\"]", "['c']"]), Some(several.clone()));
         let squad = ["{'text': array(['a', 'b'], dtype=object)}", "{\"text\": [\"c\"]}"];
-        assert_eq!(of("input.answers", &squad), Some(several));
+        assert_eq!(of("input.answers", &squad), Some(several.clone()));
+        assert_eq!(of("Answers", &squad), Some(several));
         assert_eq!(of("references", &["[\"a\"]", "[sic] b"]), None);
         assert_eq!(of("target", &["[\"a\"]", "[\"b\"]"]), None);
         assert_eq!(of("references", &["a", "b"]), None);

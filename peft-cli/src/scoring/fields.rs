@@ -308,25 +308,4 @@ mod tests {
         let named = FieldArgs { prediction_field: Some("Label".into()), ..args };
         assert_eq!(prediction(&several, Kind::Class, &named).unwrap(), "Label");
     }
-
-    #[test]
-    fn cells_are_lists_where_each_is_one_and_the_name_says_so() {
-        let of = |name: &str, cells: &[&str]| {
-            let all: Vec<Value> = cells.iter().map(|cell| json!({ name: cell })).collect();
-            let all = rows(&all);
-            has_lists_in_cells(&all, name)
-                .then(|| all.iter().map(|row| texts_in_cell(row, name).unwrap()).collect())
-        };
-        let several = vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
-        assert_eq!(of("references", &["[\"a\", \"b\"]", "['c']"]), Some(several.clone()));
-        let squad = ["{'text': array(['a', 'b'], dtype=object)}", "{\"text\": [\"c\"]}"];
-        assert_eq!(of("input.answers", &squad), Some(several));
-        assert_eq!(of("references", &["[\"a\"]", "[sic] b"]), None);
-        assert_eq!(of("target", &["[\"a\"]", "[\"b\"]"]), None);
-        assert_eq!(of("references", &["a", "b"]), None);
-        // A row without one, and lists that are no text.
-        let blank = of("references", &["[\"a\"]", ""]).unwrap();
-        assert_eq!(blank[1], [""]);
-        assert!(!has_lists_in_cells(&rows(&[json!({"references": ["a"]})]), "references"));
-    }
 }
